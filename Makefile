@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Everything is set up in .venv from the lock file.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: setup demo dev test lint bench proto lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh $(VENV)
+	@touch $@
+
+demo: setup
+	@$(VENV)/bin/bloxtr8 demo $(ARGS)
+
+dev: setup
+	@$(VENV)/bin/bloxtr8 dev $(ARGS)
+
+lint: setup
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(PY) scripts/proto.py --check
+
+test: lint
+	@$(VENV)/bin/pytest -m "not apache and not long" $(ARGS)
+
+bench: setup
+	@$(PY) -m tests.bench $(ARGS)
+
+proto: setup
+	@$(PY) scripts/proto.py
+
+# uv resolves for every Python and platform at once; hashes, no registry address.
+lock: setup
+	@$(PY) -m pip install -q uv
+	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .bloxtr8 .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Bloxtr8: escrow and verification for trades of Roblox games."""

@@ -1,0 +1,1 @@
+"""The bloxtr8 command and the Faust CLI commands."""

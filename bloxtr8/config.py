@@ -1,0 +1,143 @@
+"""Settings: one tree, read from the environment (`BLOXTR8_<GROUP>__<NAME>`).
+
+A variable may also name a file that holds the value: `BLOXTR8_STRIPE__API_KEY_FILE=/run/secrets/x`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "BLOXTR8_"
+_FILE_SUFFIX = "_FILE"
+_SECRET_FILE_BYTES_MAX = 64 * 1024
+
+
+class KafkaSettings(BaseModel):
+    bootstrap: str = Field("localhost:9092", description="host:port, comma-separated")
+    partitions: int = Field(12, ge=1, le=1000, description="of every topic; fixed at provision")
+    replication: int = Field(1, ge=1, le=5, description="3 in production")
+    app_id: str = Field("bloxtr8", description="consumer group; never changed")
+    instance_id: str = Field("", description="static membership id of this worker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ca_file: str = Field("", description="PEM of the broker's certificate authority")
+    schema_registry_url: str = Field("", description="empty: plain Protobuf without framing")
+    session_timeout_s: float = Field(15.0, gt=0)
+    rebalance_timeout_s: float = Field(60.0, gt=0)
+    publish_timeout_s: float = Field(10.0, gt=0, description="wait for a broker's acknowledgement")
+
+
+class PostgresSettings(BaseModel):
+    dsn: SecretStr = Field(
+        SecretStr("postgresql://bloxtr8@localhost:5432/bloxtr8"),
+        description="database of the mirror",
+    )
+    pool_min: int = Field(1, ge=0, le=100)
+    pool_max: int = Field(10, ge=1, le=100)
+
+
+class WebSettings(BaseModel):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str = Field("http://localhost:8080", description="origin that users see")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer for /metrics; empty: loopback"
+    )
+    trusted_proxies: list[str] = Field(default_factory=list)
+    cors_origins: list[str] = Field(default_factory=list)
+
+
+class StripeSettings(BaseModel):
+    api_base: str = Field("https://api.stripe.com", description="the sandbox sets its own")
+    api_key: SecretStr = SecretStr("")
+    publishable_key: str = ""
+    webhook_secrets: list[SecretStr] = Field(
+        default_factory=list, description="at most two, during rotation"
+    )
+    livemode: bool = False
+
+
+class KeysSettings(BaseModel):
+    directory: Path = Field(
+        Path(".bloxtr8/keys"),
+        description="signing keys of the producers, trust list, token keys; made in development",
+    )
+    create: bool = Field(True, description="make missing keys; false in production")
+
+
+class ClockSettings(BaseModel):
+    offset_file: str = Field("", description="sandbox only: time travel shared by all processes")
+
+
+class Settings(BaseSettings):
+    """Everything a process of Bloxtr8 can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", env_file=None
+    )
+
+    mode: Literal["sandbox", "live"] = Field("sandbox", description="live refuses time travel")
+    role: Literal["all", "agents", "web"] = Field("all", description="what a worker runs")
+    data_dir: Path = Field(Path(".bloxtr8"), description="local state of this process")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = Field(True, description="false: for reading by people")
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    postgres: PostgresSettings = Field(default_factory=PostgresSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    stripe: StripeSettings = Field(default_factory=StripeSettings)
+    keys: KeysSettings = Field(default_factory=KeysSettings)
+    clock: ClockSettings = Field(default_factory=ClockSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, _FileVariables(settings_cls))
+
+
+class _FileVariables(PydanticBaseSettingsSource):
+    """Values from files that `…_FILE` variables name; secrets stay out of the environment."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError("the whole tree is read at once")
+
+    def __call__(self) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for name, path in os.environ.items():
+            if not (name.startswith(PREFIX) and name.endswith(_FILE_SUFFIX)):
+                continue
+            *groups, leaf = name[len(PREFIX) : -len(_FILE_SUFFIX)].lower().split("__")
+            if not _is_setting(groups, leaf):
+                continue
+            branch = tree
+            for group in groups:
+                branch = branch.setdefault(group, {})
+            branch[leaf] = _read_secret(Path(path))
+        return tree
+
+
+def _is_setting(groups: list[str], leaf: str) -> bool:
+    model: type[BaseModel] = Settings
+    for group in groups:
+        field = model.model_fields.get(group)
+        if field is None or not isinstance(field.annotation, type):
+            return False
+        model = field.annotation
+    return leaf in model.model_fields
+
+
+def _read_secret(path: Path) -> str:
+    with path.open("rb") as file:
+        raw = file.read(_SECRET_FILE_BYTES_MAX + 1)
+    if len(raw) > _SECRET_FILE_BYTES_MAX:
+        raise ValueError(f"{path} is larger than a secret can be")
+    return raw.decode().strip()

@@ -1,0 +1,1 @@
+"""The embedded stack, `bloxtr8 dev` and `bloxtr8 demo`."""

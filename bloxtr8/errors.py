@@ -1,0 +1,214 @@
+"""What can go wrong for a user, each with a stable code, an HTTP status and one sentence.
+
+Bloxtr8Error
+├── NotFound                 404 not_found
+├── Conflict                 409
+│   ├── InvalidState             invalid_state
+│   ├── OnHold                   on_hold
+│   ├── ApprovalRequired         approval_required
+│   ├── PayoutMethodMissing      payout_method_missing
+│   ├── SettlementTurn           settlement_turn
+│   ├── ProposalStale            proposal_stale
+│   ├── OperationConflict        operation_conflict
+│   ├── PaymentNotReady          payment_not_ready
+│   ├── AlreadyDecided           already_decided
+│   ├── IdempotencyInProgress    idempotency_in_progress
+│   └── DisputeExists            dispute_exists
+├── Denied                   403
+│   ├── Forbidden                forbidden
+│   ├── CsrfFailed               csrf_failed
+│   ├── StepUpRequired           step_up_required
+│   └── AccountFrozen            account_frozen
+├── Unauthenticated          401 unauthenticated
+│   ├── TokenExpired             token_expired
+│   └── SessionRevoked           session_revoked
+├── BadRequest               400
+│   ├── MalformedJson            malformed_json
+│   ├── BadHeader                bad_header
+│   ├── BadCursor                bad_cursor
+│   ├── IdempotencyKeyMissing    idempotency_key_missing
+│   ├── IdempotencyKeyMalformed  idempotency_key_malformed
+│   └── WebhookSignatureInvalid  webhook_signature_invalid
+├── Unprocessable            422
+│   ├── ValidationFailed         validation_failed
+│   ├── UnknownField             unknown_field
+│   ├── AmountOutOfRange         amount_out_of_range
+│   └── IdempotencyKeyReused     idempotency_key_reused
+├── BodyTooLarge             413 body_too_large
+├── UnsupportedMediaType     415 unsupported_media_type
+├── RateLimited              429 rate_limited
+└── Unavailable              503 unavailable
+    └── UpstreamUnavailable      upstream_unavailable
+"""
+
+from typing import Any, ClassVar
+
+
+class Bloxtr8Error(Exception):
+    """Base of every error that a user may be told about.
+
+    `detail` is one sentence for a person, without internals; `members` are extra, documented
+    members of the problem document (e.g. `retry_after_s`).
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        self.detail = detail or self.title
+        self.members = members
+        super().__init__(self.detail)
+
+
+class NotFound(Bloxtr8Error):
+    code, status, title = "not_found", 404, "There is nothing here that you may see."
+
+
+class Conflict(Bloxtr8Error):
+    code, status, title = "conflict", 409, "The request conflicts with the current state."
+
+
+class InvalidState(Conflict):
+    code, title = "invalid_state", "That is not possible in the current state."
+
+
+class OnHold(Conflict):
+    code, title = "on_hold", "The trade is on hold; money does not move until it is lifted."
+
+
+class ApprovalRequired(Conflict):
+    code, title = "approval_required", "A second member of staff must approve this."
+
+
+class PayoutMethodMissing(Conflict):
+    code, title = "payout_method_missing", "The seller has not chosen where to be paid."
+
+
+class SettlementTurn(Conflict):
+    code, title = "settlement_turn", "It is the other side's turn to answer."
+
+
+class ProposalStale(Conflict):
+    code, title = "proposal_stale", "That proposal is no longer open."
+
+
+class OperationConflict(Conflict):
+    code, title = "operation_conflict", "Something else is under way; ask again when it is done."
+
+
+class PaymentNotReady(Conflict):
+    code, title = "payment_not_ready", "The payment is being prepared; ask again in a moment."
+
+
+class AlreadyDecided(Conflict):
+    code, title = "already_decided", "That has already been decided."
+
+
+class IdempotencyInProgress(Conflict):
+    code, title = "idempotency_in_progress", "The first request with this key is still running."
+
+
+class DisputeExists(Conflict):
+    code, title = "dispute_exists", "There is already a dispute about this trade."
+
+
+class Denied(Bloxtr8Error):
+    code, status, title = "forbidden", 403, "You may not do that."
+
+
+class Forbidden(Denied):
+    pass
+
+
+class CsrfFailed(Denied):
+    code, title = "csrf_failed", "The request did not come from our own page."
+
+
+class StepUpRequired(Denied):
+    code, title = "step_up_required", "Sign in again to do this."
+
+
+class AccountFrozen(Denied):
+    code, title = "account_frozen", "Your account is frozen."
+
+
+class Unauthenticated(Bloxtr8Error):
+    code, status, title = "unauthenticated", 401, "Sign in first."
+
+
+class TokenExpired(Unauthenticated):
+    code, title = "token_expired", "Your access token has ended; refresh it."
+
+
+class SessionRevoked(Unauthenticated):
+    code, title = "session_revoked", "You were signed out; sign in again."
+
+
+class BadRequest(Bloxtr8Error):
+    code, status, title = "bad_request", 400, "The request could not be understood."
+
+
+class MalformedJson(BadRequest):
+    code, title = "malformed_json", "The body is not valid JSON."
+
+
+class BadHeader(BadRequest):
+    code, title = "bad_header", "A header of the request is malformed."
+
+
+class BadCursor(BadRequest):
+    code, title = "bad_cursor", "The cursor is not valid for this list."
+
+
+class IdempotencyKeyMissing(BadRequest):
+    code, title = "idempotency_key_missing", "This request needs an Idempotency-Key header."
+
+
+class IdempotencyKeyMalformed(BadRequest):
+    code = "idempotency_key_malformed"
+    title = "Idempotency-Key must be 16 to 255 printable ASCII characters."
+
+
+class WebhookSignatureInvalid(BadRequest):
+    code, title = "webhook_signature_invalid", "The signature is not valid."
+
+
+class Unprocessable(Bloxtr8Error):
+    code, status, title = "validation_failed", 422, "The request has invalid fields."
+
+
+class ValidationFailed(Unprocessable):
+    """`errors` is a list of `{field, code, message}`; `field` is a JSON pointer."""
+
+
+class UnknownField(Unprocessable):
+    code, title = "unknown_field", "The request has a field that this route does not know."
+
+
+class AmountOutOfRange(Unprocessable):
+    code, title = "amount_out_of_range", "The amount is outside of what is possible."
+
+
+class IdempotencyKeyReused(Unprocessable):
+    code, title = "idempotency_key_reused", "This key was used with another request."
+
+
+class BodyTooLarge(Bloxtr8Error):
+    code, status, title = "body_too_large", 413, "The body is too large."
+
+
+class UnsupportedMediaType(Bloxtr8Error):
+    code, status, title = "unsupported_media_type", 415, "Send application/json."
+
+
+class RateLimited(Bloxtr8Error):
+    code, status, title = "rate_limited", 429, "Too many requests; wait a moment."
+
+
+class Unavailable(Bloxtr8Error):
+    code, status, title = "unavailable", 503, "We cannot answer right now; try again shortly."
+
+
+class UpstreamUnavailable(Unavailable):
+    code, title = "upstream_unavailable", "A provider does not answer right now; try again shortly."

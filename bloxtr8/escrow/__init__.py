@@ -1,0 +1,1 @@
+"""The escrow rules, pure: no Faust, no database, no clock, no network."""

@@ -1,0 +1,1 @@
+"""Rails, operations and provider facts."""

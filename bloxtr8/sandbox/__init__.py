@@ -1,0 +1,1 @@
+"""Stand-ins of third parties that speak their wire protocols."""

@@ -1,0 +1,1 @@
+"""Protobuf contracts of every topic and the modules generated from them."""

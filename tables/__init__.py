@@ -1,0 +1,1 @@
+"""One keyed table a file."""
