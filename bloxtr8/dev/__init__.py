@@ -1,1 +1,1 @@
-"""The embedded stack, `bloxtr8 dev` and `bloxtr8 demo`."""
+"""The embedded stack: PostgreSQL, Kafka, stand-ins and workers on one machine."""

@@ -1,0 +1,72 @@
+"""What the suites stand on: a real PostgreSQL, a real Kafka protocol, settings for both."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from bloxtr8.config import (
+    KafkaSettings,
+    KeysSettings,
+    PostgresSettings,
+    Settings,
+    WebSettings,
+)
+from bloxtr8.dev import process
+from bloxtr8.dev.kafka import InProcessKafka
+from bloxtr8.dev.postgres import EmbeddedPostgres
+from bloxtr8.dev.schema import migrate_database
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """One server for the whole run; not durable, so that tests are quick."""
+    server = EmbeddedPostgres(durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def postgres_dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The address of a migrated database that no other test uses."""
+    dsn = await postgres_server.fresh_database(migrate_database)
+    yield dsn
+    postgres_server.drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """The address of one cluster for the whole run; other tests' topics are in it."""
+    cluster = InProcessKafka()
+    yield cluster.bootstrap
+    cluster.stop()
+
+
+@pytest.fixture
+def kafka_cluster() -> Iterator[InProcessKafka]:
+    """A cluster of this test's own; its topics are empty."""
+    cluster = InProcessKafka()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def settings(postgres_dsn: str, kafka_cluster: InProcessKafka, tmp_path: Path) -> Settings:
+    """Settings for a database and a cluster of this test's own, a free port, new keys."""
+    return Settings(
+        data_dir=tmp_path / "data",
+        log_json=False,
+        kafka=KafkaSettings(
+            bootstrap=kafka_cluster.bootstrap,
+            partitions=InProcessKafka.PARTITIONS,
+            app_id=f"test-{uuid4().hex[:12]}",
+            session_timeout_s=6,
+            rebalance_timeout_s=10,
+        ),
+        postgres=PostgresSettings(dsn=SecretStr(postgres_dsn)),
+        web=WebSettings(port=process.free_port()),
+        keys=KeysSettings(directory=tmp_path / "keys"),
+    )
