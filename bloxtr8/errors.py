@@ -2,6 +2,7 @@
 
 Bloxtr8Error
 ├── NotFound                 404 not_found
+├── MethodNotAllowed         405 method_not_allowed
 ├── Conflict                 409
 │   ├── InvalidState             invalid_state
 │   ├── OnHold                   on_hold
@@ -12,12 +13,15 @@ Bloxtr8Error
 │   ├── OperationConflict        operation_conflict
 │   ├── PaymentNotReady          payment_not_ready
 │   ├── AlreadyDecided           already_decided
+│   ├── ApprovalStale            approval_stale
 │   ├── IdempotencyInProgress    idempotency_in_progress
 │   └── DisputeExists            dispute_exists
 ├── Denied                   403
 │   ├── Forbidden                forbidden
 │   ├── CsrfFailed               csrf_failed
 │   ├── StepUpRequired           step_up_required
+│   ├── MfaRequired              mfa_required
+│   ├── ConflictOfInterest       conflict_of_interest
 │   └── AccountFrozen            account_frozen
 ├── Unauthenticated          401 unauthenticated
 │   ├── TokenExpired             token_expired
@@ -65,6 +69,11 @@ class NotFound(Bloxtr8Error):
     code, status, title = "not_found", 404, "There is nothing here that you may see."
 
 
+class MethodNotAllowed(Bloxtr8Error):
+    code, status = "method_not_allowed", 405
+    title = "This address does not know that method."
+
+
 class Conflict(Bloxtr8Error):
     code, status, title = "conflict", 409, "The request conflicts with the current state."
 
@@ -105,6 +114,10 @@ class AlreadyDecided(Conflict):
     code, title = "already_decided", "That has already been decided."
 
 
+class ApprovalStale(Conflict):
+    code, title = "approval_stale", "The trade has changed since the approval was asked for."
+
+
 class IdempotencyInProgress(Conflict):
     code, title = "idempotency_in_progress", "The first request with this key is still running."
 
@@ -127,6 +140,14 @@ class CsrfFailed(Denied):
 
 class StepUpRequired(Denied):
     code, title = "step_up_required", "Sign in again to do this."
+
+
+class MfaRequired(Denied):
+    code, title = "mfa_required", "Staff sign in with a second factor."
+
+
+class ConflictOfInterest(Denied):
+    code, title = "conflict_of_interest", "You may not decide about something you are part of."
 
 
 class AccountFrozen(Denied):
