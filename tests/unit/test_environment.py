@@ -1,0 +1,46 @@
+"""Settings go through the environment and come back the same."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bloxtr8 import environment
+from bloxtr8.config import ClockSettings, KafkaSettings, Settings, StripeSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_example_names_every_setting_as_it_is_now() -> None:
+    written = (ROOT / ".env.example").read_text()
+    assert written == environment.example(), "run `bloxtr8 env-example > .env.example`"
+
+
+def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOXTR8_WEB__PORT", "1")
+    settings = Settings(
+        log_json=False,
+        kafka=KafkaSettings(bootstrap="127.0.0.1:1,127.0.0.1:2", partitions=4),
+        stripe=StripeSettings(
+            api_key=SecretStr("sk_test_x"),
+            webhook_secrets=[SecretStr("whsec_a"), SecretStr("whsec_b")],
+        ),
+        clock=ClockSettings(offset_file="/somewhere/clock"),
+    )
+    variables = environment.to_environment(settings)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+    assert variables["BLOXTR8_WEB__PORT"] == "1", "read from the environment at the start"
+
+
+def test_other_variables_of_ours_are_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOXTR8_OBSOLETE__NAME", "x")
+    monkeypatch.setenv("SOMETHING_ELSE", "y")
+    variables = environment.to_environment(Settings())
+    assert "BLOXTR8_OBSOLETE__NAME" not in variables
+    assert variables["SOMETHING_ELSE"] == "y"
+
+
+def test_the_example_keeps_secrets_empty() -> None:
+    assert "BLOXTR8_STRIPE__API_KEY=\n" in environment.example()
