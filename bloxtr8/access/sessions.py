@@ -1,0 +1,98 @@
+"""Sessions and staff roles: rows that outrank what a token says."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from bloxtr8 import ids
+from bloxtr8.access.identity import Identity, StaffRole
+from bloxtr8.errors import AccountFrozen, Forbidden, SessionRevoked
+
+SESSION_LIFETIME = timedelta(days=30)
+SESSIONS_PER_USER_MAX = 10
+
+
+class Sql(Protocol):
+    """What runs statements: a transaction of `bloxtr8.store.database`."""
+
+    async def fetchrow(self, sql: str, *args: Any) -> dict[str, Any] | None: ...
+
+    async def execute(self, sql: str, *args: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in of one person."""
+
+    id: str
+    user_id: str
+    auth_time: datetime
+    expires_at: datetime
+    mfa: bool
+
+
+async def open_session(sql: Sql, user_id: str, now: datetime, *, mfa: bool = False) -> Session:
+    """Insert a session of `user_id` that starts at `now`; beyond ten the oldest are revoked."""
+    session = Session(str(ids.uuid7()), user_id, now, now + SESSION_LIFETIME, mfa)
+    await sql.execute(
+        "INSERT INTO sessions (id, user_id, auth_time, mfa, last_used_at, expires_at, created_at)"
+        " VALUES ($1, $2, $3, $4, $3, $5, $3)",
+        session.id,
+        user_id,
+        now,
+        mfa,
+        session.expires_at,
+    )
+    await sql.execute(
+        "UPDATE sessions SET revoked_at = $2, revoke_reason = 'too_many' WHERE id IN ("
+        " SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
+        " ORDER BY created_at DESC, id DESC OFFSET $3)",
+        user_id,
+        now,
+        SESSIONS_PER_USER_MAX,
+    )
+    return session
+
+
+async def revoke_session(sql: Sql, session_id: str, now: datetime, reason: str) -> None:
+    """End a session; ending it again changes nothing. `reason` has at most 40 characters."""
+    await sql.execute(
+        "UPDATE sessions SET revoked_at = $2, revoke_reason = $3"
+        " WHERE id = $1 AND revoked_at IS NULL",
+        session_id,
+        now,
+        reason,
+    )
+
+
+async def check_session(sql: Sql, identity: Identity, now: datetime) -> None:
+    """Raises SessionRevoked when the session behind the token has ended."""
+    row = await sql.fetchrow(
+        "SELECT 1 AS live FROM sessions"
+        " WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
+        identity.session_id,
+        identity.user_id,
+        now,
+    )
+    if row is None:
+        raise SessionRevoked
+
+
+async def check_standing(sql: Sql, user_id: str, *, frozen_may: bool) -> None:
+    """Raises AccountFrozen and Forbidden by the status of the user's account.
+
+    `frozen_may`: the action is one that a frozen person keeps (answering a dispute).
+    """
+    row = await sql.fetchrow("SELECT status FROM users WHERE id = $1", user_id)
+    if row is None or row["status"] == "CLOSED":
+        raise Forbidden("Your account is closed.")
+    if row["status"] == "FROZEN" and not frozen_may:
+        raise AccountFrozen
+
+
+async def staff_role(sql: Sql, user_id: str) -> StaffRole | None:
+    """Return the role that `user_id` has now, or None."""
+    row = await sql.fetchrow(
+        "SELECT role FROM staff_members WHERE user_id = $1 AND revoked_at IS NULL", user_id
+    )
+    return StaffRole[row["role"]] if row else None

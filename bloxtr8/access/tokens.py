@@ -1,0 +1,172 @@
+"""Access tokens: JSON web tokens signed with ES256, and the secrets of the web's own MACs.
+
+RFC 7519 (JWT), RFC 7518 (ES256), RFC 7517 (JWK sets). Keys are files of the key directory:
+`tokens-<n>.pem` (EC P-256, PKCS 8) and `web-secret.bin` (32 random bytes). The highest number
+signs; every key present verifies, so a key rotates by adding the next and removing the old one
+24 hours later.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+
+from bloxtr8.access.identity import Identity, StaffRole
+from bloxtr8.access.sessions import Session
+from bloxtr8.clock import Clock
+from bloxtr8.config import Settings
+from bloxtr8.errors import TokenExpired, Unauthenticated
+from bloxtr8.messaging.envelope import is_uuid
+
+AUDIENCE = "bloxtr8-api"
+LIFETIME = timedelta(minutes=10)
+_ALGORITHMS = ["ES256"]
+_TOKEN_CHARACTERS_MAX = 4096
+_KEYS_MAX = 10
+# A token from a worker whose clock is a little ahead is not refused.
+_LEEWAY = timedelta(seconds=5)
+_MAC_FILE = "web-secret.bin"
+_SECRET_BYTES = 32
+
+
+class TokenKeys:
+    """The keys that sign and verify access tokens, and the secret of MACs."""
+
+    def __init__(self, keys: list[ECKey], secret: bytes) -> None:
+        assert 0 < len(keys) <= _KEYS_MAX, "there is at least one key and not many"
+        assert len(secret) >= _SECRET_BYTES, "a MAC's secret is not guessable"
+        self.signing_key = keys[-1]
+        self.key_set = KeySet(list(keys))
+        self._secret = secret
+
+    @classmethod
+    def load(cls, directory: Path, *, create: bool) -> "TokenKeys":
+        """Read the keys from `directory`; with `create`, make missing ones.
+
+        Raises FileNotFoundError when something is missing and `create` is false.
+        """
+        if create:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not any(directory.glob("tokens-*.pem")):
+                pem = ECKey.generate_key("P-256", private=True).as_pem(private=True)
+                _write_once(directory / "tokens-1.pem", pem)
+            if not (directory / _MAC_FILE).exists():
+                _write_once(directory / _MAC_FILE, secrets.token_bytes(_SECRET_BYTES))
+        paths = sorted(directory.glob("tokens-*.pem"), key=_number)
+        if not paths:
+            raise FileNotFoundError(f"no token key in {directory}")
+        keys = [ECKey.import_key(path.read_bytes(), {"kid": path.stem}) for path in paths]
+        return cls(keys, (directory / _MAC_FILE).read_bytes())
+
+    def mac(self, purpose: str, *parts: str) -> bytes:
+        """Return HMAC-SHA256 over `purpose` and `parts`, each with its length before it."""
+        texts = (purpose, *parts)
+        message = b"".join(len(t.encode()).to_bytes(4, "big") + t.encode() for t in texts)
+        return hmac.new(self._secret, message, hashlib.sha256).digest()
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys as a JWK set."""
+        keys = [{**key.as_dict(private=False), "use": "sig", "alg": "ES256"} for key in self._all()]
+        return {"keys": keys}
+
+    def _all(self) -> list[ECKey]:
+        return [key for key in self.key_set.keys if isinstance(key, ECKey)]
+
+
+class AccessTokens:
+    """Makes and checks access tokens of one issuer."""
+
+    def __init__(self, keys: TokenKeys, issuer: str, clock: Clock) -> None:
+        self.keys = keys
+        self._issuer = issuer
+        self._clock = clock
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock) -> "AccessTokens":
+        keys = TokenKeys.load(settings.keys.directory, create=settings.keys.create)
+        return cls(keys, settings.web.public_url, clock)
+
+    def mint(self, session: Session, role: StaffRole | None = None) -> str:
+        """Return a token for `session`, valid for 10 minutes and never longer than it."""
+        now = self._clock.now()
+        claims = {
+            "iss": self._issuer,
+            "aud": AUDIENCE,
+            "sub": session.user_id,
+            "sid": session.id,
+            "iat": int(now.timestamp()),
+            "exp": int(min(now + LIFETIME, session.expires_at).timestamp()),
+            "auth_time": int(session.auth_time.timestamp()),
+            "amr": ["discord", "mfa"] if session.mfa else ["discord"],
+            "role": role.name if role else None,
+        }
+        key = self.keys.signing_key
+        return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
+
+    def verify(self, token: str) -> Identity:
+        """Return who the token speaks for; raises Unauthenticated and TokenExpired."""
+        if len(token) > _TOKEN_CHARACTERS_MAX:
+            raise Unauthenticated("The access token is not valid.")
+        try:
+            claims = jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
+            return self._identity(claims)
+        except (JoseError, ValueError, KeyError, TypeError, OverflowError):
+            raise Unauthenticated("The access token is not valid.") from None
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        now = self._clock.now()
+        if claims["iss"] != self._issuer or claims["aud"] != AUDIENCE:
+            raise Unauthenticated("The access token was made for somebody else.")
+        if not (is_uuid(claims["sub"]) and is_uuid(claims["sid"])):
+            raise ValueError("ids are UUIDs")
+        issued, expires, signed_in = (_time(claims[name]) for name in ("iat", "exp", "auth_time"))
+        if issued > now + _LEEWAY:
+            raise Unauthenticated("The access token is not valid yet.")
+        if now >= expires:
+            raise TokenExpired
+        role = claims.get("role")
+        return Identity(
+            user_id=claims["sub"],
+            session_id=claims["sid"],
+            auth_time=signed_in,
+            mfa="mfa" in claims["amr"],
+            role=StaffRole[role] if role else None,
+        )
+
+
+def mint_access_token(
+    settings: Settings, clock: Clock, session: Session, role: StaffRole | None = None
+) -> str:
+    """Return an access token for `session` with the keys of `settings`; for demo and tests."""
+    return AccessTokens.from_settings(settings, clock).mint(session, role)
+
+
+def _time(seconds: Any) -> datetime:
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise TypeError("times are whole seconds")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write `path` whole, unless another process was first: then theirs stays."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
