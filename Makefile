@@ -38,6 +38,9 @@ lock: setup
 	@$(PY) -m pip install -q uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
+		--constraint requirements.lock --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate -o requirements.runtime.lock
 
 clean:
 	rm -rf $(VENV) .bloxtr8 .mypy_cache .ruff_cache .hypothesis

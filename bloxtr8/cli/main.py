@@ -1,0 +1,79 @@
+"""The `bloxtr8` command. What works on a running cluster's streams is in `faust -A app`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+_KAFKA = click.option(
+    "--kafka",
+    type=click.Choice(["embedded", "apache"]),
+    default=None,
+    help="embedded: librdkafka's cluster in memory; apache: a real broker on Java.",
+)
+
+
+@click.group()
+@click.version_option(package_name="bloxtr8")
+def main() -> None:
+    """Escrow for trades of Roblox games."""
+
+
+@main.command()
+@_KAFKA
+@click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.option("--logs", type=click.Path(path_type=Path), help="Keep the logs in this directory.")
+def demo(kafka: str | None, workers: int, as_json: bool, logs: Path | None) -> None:
+    """Play whole trades through the real API, agents and payment stand-in; verify them.
+
+    Exit code 0 only if every trade ended as it should, every ledger balances, and no message
+    was lost or had its effect twice.
+    """
+    from bloxtr8.dev.demo import DemoOptions, run_demo
+
+    options = DemoOptions(kafka or "embedded", workers, as_json, logs)
+    raise SystemExit(run_demo(options))
+
+
+@main.command()
+@_KAFKA
+@click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep PostgreSQL, keys and Apache Kafka in this directory between runs.",
+)
+def dev(kafka: str | None, workers: int, port: int, keep: Path | None) -> None:
+    """Start everything on this machine and stay until Ctrl-C."""
+    from bloxtr8.dev.serve import DevOptions, run_dev
+
+    raise SystemExit(run_dev(DevOptions(kafka, workers, port, keep)))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database that the settings name to the current schema."""
+    from bloxtr8.config import Settings
+    from bloxtr8.store.migrate import migrate as migrate_database
+
+    asyncio.run(migrate_database(Settings()))
+
+
+@main.command()
+@click.option("--plan", is_flag=True, help="Only print what would be done.")
+def provision(plan: bool) -> None:
+    """Create the topics on the cluster that the settings name; safe to repeat."""
+    from bloxtr8.config import Settings
+    from bloxtr8.messaging.provision import provision as provision_topics
+
+    provision_topics(Settings(), plan=plan)
+
+
+@main.command("env-example")
+def env_example() -> None:
+    """Print every setting with its default, as `.env.example` holds it."""
+    from bloxtr8.environment import example
+
+    click.echo(example(), nl=False)
