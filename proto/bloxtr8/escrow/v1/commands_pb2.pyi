@@ -51,6 +51,7 @@ class EscrowCommand(_message.Message):
     RETRY_REFUND_FIELD_NUMBER: _builtins.int
     EXPIRE_DEADLINE_FIELD_NUMBER: _builtins.int
     REMIND_DEADLINE_FIELD_NUMBER: _builtins.int
+    ARCHIVE_ESCROW_FIELD_NUMBER: _builtins.int
     escrow_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
@@ -104,6 +105,8 @@ class EscrowCommand(_message.Message):
     def expire_deadline(self) -> Global___ExpireDeadline: ...
     @_builtins.property
     def remind_deadline(self) -> Global___RemindDeadline: ...
+    @_builtins.property
+    def archive_escrow(self) -> Global___ArchiveEscrow: ...
     def __init__(
         self,
         *,
@@ -133,12 +136,13 @@ class EscrowCommand(_message.Message):
         retry_refund: Global___RetryRefund | None = ...,
         expire_deadline: Global___ExpireDeadline | None = ...,
         remind_deadline: Global___RemindDeadline | None = ...,
+        archive_escrow: Global___ArchiveEscrow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_settlement", b"accept_settlement", "actor", b"actor", "approve_funds", b"approve_funds", "body", b"body", "cancel_escrow", b"cancel_escrow", "create_escrow", b"create_escrow", "expire_deadline", b"expire_deadline", "extend_deadline", b"extend_deadline", "lift_hold", b"lift_hold", "mark_delivered", b"mark_delivered", "metadata", b"metadata", "place_hold", b"place_hold", "propose_settlement", b"propose_settlement", "raise_dispute", b"raise_dispute", "refund_buyer", b"refund_buyer", "reject_funds", b"reject_funds", "reject_settlement", b"reject_settlement", "release_funds", b"release_funds", "remind_deadline", b"remind_deadline", "resolve_dispute", b"resolve_dispute", "retry_payout", b"retry_payout", "retry_refund", b"retry_refund", "set_payee", b"set_payee", "withdraw_dispute", b"withdraw_dispute", "withdraw_settlement", b"withdraw_settlement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_settlement", b"accept_settlement", "actor", b"actor", "approve_funds", b"approve_funds", "archive_escrow", b"archive_escrow", "body", b"body", "cancel_escrow", b"cancel_escrow", "create_escrow", b"create_escrow", "expire_deadline", b"expire_deadline", "extend_deadline", b"extend_deadline", "lift_hold", b"lift_hold", "mark_delivered", b"mark_delivered", "metadata", b"metadata", "place_hold", b"place_hold", "propose_settlement", b"propose_settlement", "raise_dispute", b"raise_dispute", "refund_buyer", b"refund_buyer", "reject_funds", b"reject_funds", "reject_settlement", b"reject_settlement", "release_funds", b"release_funds", "remind_deadline", b"remind_deadline", "resolve_dispute", b"resolve_dispute", "retry_payout", b"retry_payout", "retry_refund", b"retry_refund", "set_payee", b"set_payee", "withdraw_dispute", b"withdraw_dispute", "withdraw_settlement", b"withdraw_settlement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_settlement", b"accept_settlement", "actor", b"actor", "approvals", b"approvals", "approve_funds", b"approve_funds", "body", b"body", "cancel_escrow", b"cancel_escrow", "create_escrow", b"create_escrow", "escrow_id", b"escrow_id", "expire_deadline", b"expire_deadline", "extend_deadline", b"extend_deadline", "lift_hold", b"lift_hold", "mark_delivered", b"mark_delivered", "metadata", b"metadata", "place_hold", b"place_hold", "propose_settlement", b"propose_settlement", "raise_dispute", b"raise_dispute", "refund_buyer", b"refund_buyer", "reject_funds", b"reject_funds", "reject_settlement", b"reject_settlement", "release_funds", b"release_funds", "remind_deadline", b"remind_deadline", "resolve_dispute", b"resolve_dispute", "retry_payout", b"retry_payout", "retry_refund", b"retry_refund", "set_payee", b"set_payee", "withdraw_dispute", b"withdraw_dispute", "withdraw_settlement", b"withdraw_settlement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_settlement", b"accept_settlement", "actor", b"actor", "approvals", b"approvals", "approve_funds", b"approve_funds", "archive_escrow", b"archive_escrow", "body", b"body", "cancel_escrow", b"cancel_escrow", "create_escrow", b"create_escrow", "escrow_id", b"escrow_id", "expire_deadline", b"expire_deadline", "extend_deadline", b"extend_deadline", "lift_hold", b"lift_hold", "mark_delivered", b"mark_delivered", "metadata", b"metadata", "place_hold", b"place_hold", "propose_settlement", b"propose_settlement", "raise_dispute", b"raise_dispute", "refund_buyer", b"refund_buyer", "reject_funds", b"reject_funds", "reject_settlement", b"reject_settlement", "release_funds", b"release_funds", "remind_deadline", b"remind_deadline", "resolve_dispute", b"resolve_dispute", "retry_payout", b"retry_payout", "retry_refund", b"retry_refund", "set_payee", b"set_payee", "withdraw_dispute", b"withdraw_dispute", "withdraw_settlement", b"withdraw_settlement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["create_escrow", "cancel_escrow", "mark_delivered", "release_funds", "refund_buyer", "raise_dispute", "withdraw_dispute", "resolve_dispute", "propose_settlement", "accept_settlement", "reject_settlement", "withdraw_settlement", "place_hold", "lift_hold", "extend_deadline", "set_payee", "approve_funds", "reject_funds", "retry_payout", "retry_refund", "expire_deadline", "remind_deadline"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["create_escrow", "cancel_escrow", "mark_delivered", "release_funds", "refund_buyer", "raise_dispute", "withdraw_dispute", "resolve_dispute", "propose_settlement", "accept_settlement", "reject_settlement", "withdraw_settlement", "place_hold", "lift_hold", "extend_deadline", "set_payee", "approve_funds", "reject_funds", "retry_payout", "retry_refund", "expire_deadline", "remind_deadline", "archive_escrow"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -643,3 +647,20 @@ class RemindDeadline(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemindDeadline: _TypeAlias = RemindDeadline  # noqa: Y015
+
+@_typing.final
+class ArchiveEscrow(_message.Message):
+    """A finished escrow leaves the table; the mirror keeps it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveEscrow: _TypeAlias = ArchiveEscrow  # noqa: Y015

@@ -5,9 +5,11 @@ Topic escrow.events.v1, key escrow_id. Folding the events of an escrow in order 
 `sequence` gives its state (bloxtr8/escrow, `evolve`).
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from proto.bloxtr8.common.v1 import common_pb2 as _common_pb2
 from proto.bloxtr8.escrow.v1 import types_pb2 as _types_pb2
@@ -418,12 +420,17 @@ class EscrowFundsUnderReview(_message.Message):
     PAYMENT_REF_FIELD_NUMBER: _builtins.int
     RISK_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     received_minor: _builtins.int
     payment_ref: _builtins.str
     risk: _builtins.str
     hold: _types_pb2.HoldKind.ValueType
     """COMPLIANCE for SANCTIONED"""
+    @_builtins.property
+    def foreign(self) -> _common_pb2.Money:
+        """A receipt in another currency: nothing of it is counted in received_minor."""
+
     def __init__(
         self,
         *,
@@ -432,10 +439,11 @@ class EscrowFundsUnderReview(_message.Message):
         payment_ref: _builtins.str = ...,
         risk: _builtins.str = ...,
         hold: _types_pb2.HoldKind.ValueType = ...,
+        foreign: _common_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["foreign", b"foreign"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "payment_ref", b"payment_ref", "reason", b"reason", "received_minor", b"received_minor", "risk", b"risk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["foreign", b"foreign", "hold", b"hold", "payment_ref", b"payment_ref", "reason", b"reason", "received_minor", b"received_minor", "risk", b"risk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,20 +524,26 @@ class EscrowReleasing(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     PAYOUT_FIELD_NUMBER: _builtins.int
     FEES_MINOR_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     reason: _types_pb2.ReleaseReason.ValueType
     fees_minor: _builtins.int
     @_builtins.property
     def payout(self) -> _types_pb2.Leg: ...
+    @_builtins.property
+    def refund(self) -> _types_pb2.Leg:
+        """what was paid above what was due"""
+
     def __init__(
         self,
         *,
         reason: _types_pb2.ReleaseReason.ValueType = ...,
         payout: _types_pb2.Leg | None = ...,
         fees_minor: _builtins.int = ...,
+        refund: _types_pb2.Leg | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "payout", b"payout", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "payout", b"payout", "reason", b"reason", "refund", b"refund"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,18 +612,22 @@ class EscrowReleased(_message.Message):
 
     PAYOUT_FIELD_NUMBER: _builtins.int
     FEES_MINOR_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     fees_minor: _builtins.int
     @_builtins.property
     def payout(self) -> _types_pb2.Leg: ...
+    @_builtins.property
+    def refund(self) -> _types_pb2.Leg: ...
     def __init__(
         self,
         *,
         payout: _types_pb2.Leg | None = ...,
         fees_minor: _builtins.int = ...,
+        refund: _types_pb2.Leg | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "payout", b"payout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -645,19 +663,27 @@ class EscrowSplit(_message.Message):
     RELEASED_MINOR_FIELD_NUMBER: _builtins.int
     REFUNDED_MINOR_FIELD_NUMBER: _builtins.int
     FEES_MINOR_FIELD_NUMBER: _builtins.int
+    PAYOUT_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     released_minor: _builtins.int
     refunded_minor: _builtins.int
     fees_minor: _builtins.int
+    @_builtins.property
+    def payout(self) -> _types_pb2.Leg: ...
+    @_builtins.property
+    def refund(self) -> _types_pb2.Leg: ...
     def __init__(
         self,
         *,
         released_minor: _builtins.int = ...,
         refunded_minor: _builtins.int = ...,
         fees_minor: _builtins.int = ...,
+        payout: _types_pb2.Leg | None = ...,
+        refund: _types_pb2.Leg | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees_minor", b"fees_minor", "payout", b"payout", "refund", b"refund", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -726,8 +752,11 @@ class RefundFailed(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    STRAY_REF_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     hold: _types_pb2.HoldKind.ValueType
+    stray_ref: _builtins.str
+    """the leg returns this stray receipt (its payment_ref)"""
     @_builtins.property
     def refund(self) -> _types_pb2.Leg: ...
     def __init__(
@@ -736,10 +765,11 @@ class RefundFailed(_message.Message):
         code: _builtins.str = ...,
         refund: _types_pb2.Leg | None = ...,
         hold: _types_pb2.HoldKind.ValueType = ...,
+        stray_ref: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "hold", b"hold", "refund", b"refund"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "hold", b"hold", "refund", b"refund", "stray_ref", b"stray_ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,6 +782,9 @@ class LegRetried(_message.Message):
     PAYOUT_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
     PAYEE_FIELD_NUMBER: _builtins.int
+    STRAY_REF_FIELD_NUMBER: _builtins.int
+    stray_ref: _builtins.str
+    """the leg returns this stray receipt"""
     @_builtins.property
     def payout(self) -> _types_pb2.Leg: ...
     @_builtins.property
@@ -764,10 +797,11 @@ class LegRetried(_message.Message):
         payout: _types_pb2.Leg | None = ...,
         refund: _types_pb2.Leg | None = ...,
         payee: _types_pb2.Payee | None = ...,
+        stray_ref: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["leg", b"leg", "payee", b"payee", "payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leg", b"leg", "payee", b"payee", "payout", b"payout", "refund", b"refund"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leg", b"leg", "payee", b"payee", "payout", b"payout", "refund", b"refund", "stray_ref", b"stray_ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_leg: _TypeAlias = _typing.Literal["payout", "refund"]  # noqa: Y015
     _WhichOneofArgType_leg: _TypeAlias = _typing.Literal["leg", b"leg"]  # noqa: Y015
@@ -982,6 +1016,7 @@ class EscrowHoldLifted(_message.Message):
     DEADLINE_FIELD_NUMBER: _builtins.int
     PAYOUT_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
+    STRAY_REFS_FIELD_NUMBER: _builtins.int
     kind: _types_pb2.HoldKind.ValueType
     @_builtins.property
     def deadline(self) -> _types_pb2.Deadline:
@@ -993,6 +1028,10 @@ class EscrowHoldLifted(_message.Message):
 
     @_builtins.property
     def refund(self) -> _types_pb2.Leg: ...
+    @_builtins.property
+    def stray_refs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """stray receipts whose return is ordered now"""
+
     def __init__(
         self,
         *,
@@ -1000,10 +1039,11 @@ class EscrowHoldLifted(_message.Message):
         deadline: _types_pb2.Deadline | None = ...,
         payout: _types_pb2.Leg | None = ...,
         refund: _types_pb2.Leg | None = ...,
+        stray_refs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "payout", b"payout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "kind", b"kind", "payout", b"payout", "refund", b"refund"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "kind", b"kind", "payout", b"payout", "refund", b"refund", "stray_refs", b"stray_refs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1111,10 +1151,15 @@ class StrayFundsReceived(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
     payment_ref: _builtins.str
     amount_minor: _builtins.int
     operation_id: _builtins.str
     generation: _builtins.int
+    status: _types_pb2.LegStatus.ValueType
+    """ORDERED, or DEFERRED while a hold freezes it"""
+    currency: _common_pb2.Currency.ValueType
     def __init__(
         self,
         *,
@@ -1122,10 +1167,12 @@ class StrayFundsReceived(_message.Message):
         amount_minor: _builtins.int = ...,
         operation_id: _builtins.str = ...,
         generation: _builtins.int = ...,
+        status: _types_pb2.LegStatus.ValueType = ...,
+        currency: _common_pb2.Currency.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "generation", b"generation", "operation_id", b"operation_id", "payment_ref", b"payment_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency", b"currency", "generation", b"generation", "operation_id", b"operation_id", "payment_ref", b"payment_ref", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

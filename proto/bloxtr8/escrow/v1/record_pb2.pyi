@@ -70,6 +70,10 @@ class Escrow(_message.Message):
     REFUND_REASON_FIELD_NUMBER: _builtins.int
     PLANNED_FEES_MINOR_FIELD_NUMBER: _builtins.int
     EXTENSIONS_FIELD_NUMBER: _builtins.int
+    WAITING_PROPOSER_FIELD_NUMBER: _builtins.int
+    WAITING_UNTIL_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
+    FUNDING_REF_FIELD_NUMBER: _builtins.int
     escrow_id: _builtins.str
     sequence: _builtins.int
     state: _types_pb2.EscrowState.ValueType
@@ -100,6 +104,10 @@ class Escrow(_message.Message):
     planned_fees_minor: _builtins.int
     """of the release or split that is under way"""
     extensions: _builtins.int
+    waiting_proposer: _builtins.str
+    """Whose rejected proposal it was: the other side's turn until the proposal would have lapsed."""
+    funding_ref: _builtins.str
+    """the receipt that pays for this escrow"""
     @_builtins.property
     def price(self) -> _common_pb2.Money: ...
     @_builtins.property
@@ -132,6 +140,12 @@ class Escrow(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def waiting_until(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def foreign(self) -> _common_pb2.Money:
+        """under review, in a currency that is not the price's"""
+
     def __init__(
         self,
         *,
@@ -176,10 +190,14 @@ class Escrow(_message.Message):
         refund_reason: _types_pb2.RefundReason.ValueType = ...,
         planned_fees_minor: _builtins.int = ...,
         extensions: _builtins.int = ...,
+        waiting_proposer: _builtins.str = ...,
+        waiting_until: _timestamp_pb2.Timestamp | None = ...,
+        foreign: _common_pb2.Money | None = ...,
+        funding_ref: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "deadline", b"deadline", "dispute", b"dispute", "ended_at", b"ended_at", "hold", b"hold", "intent", b"intent", "payee", b"payee", "payout", b"payout", "price", b"price", "refund", b"refund", "settlement", b"settlement", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "deadline", b"deadline", "dispute", b"dispute", "ended_at", b"ended_at", "foreign", b"foreign", "hold", b"hold", "intent", b"intent", "payee", b"payee", "payout", b"payout", "price", b"price", "refund", b"refund", "settlement", b"settlement", "updated_at", b"updated_at", "waiting_until", b"waiting_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_fee_minor", b"buyer_fee_minor", "buyer_id", b"buyer_id", "cancel_reason", b"cancel_reason", "chargebacks", b"chargebacks", "contract_id", b"contract_id", "contract_sha256", b"contract_sha256", "created_at", b"created_at", "deadline", b"deadline", "deadline_version", b"deadline_version", "delivery_days", b"delivery_days", "dispute", b"dispute", "ended_at", b"ended_at", "escrow_id", b"escrow_id", "extensions", b"extensions", "fee_schedule", b"fee_schedule", "fees_minor", b"fees_minor", "held_minor", b"held_minor", "hold", b"hold", "intent", b"intent", "network", b"network", "payee", b"payee", "payment_refs", b"payment_refs", "payout", b"payout", "planned_fees_minor", b"planned_fees_minor", "price", b"price", "proposals", b"proposals", "rail", b"rail", "received_minor", b"received_minor", "refund", b"refund", "refund_reason", b"refund_reason", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor", "review_reason", b"review_reason", "review_risk", b"review_risk", "seller_fee_minor", b"seller_fee_minor", "seller_id", b"seller_id", "sequence", b"sequence", "settlement", b"settlement", "state", b"state", "stray", b"stray", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_fee_minor", b"buyer_fee_minor", "buyer_id", b"buyer_id", "cancel_reason", b"cancel_reason", "chargebacks", b"chargebacks", "contract_id", b"contract_id", "contract_sha256", b"contract_sha256", "created_at", b"created_at", "deadline", b"deadline", "deadline_version", b"deadline_version", "delivery_days", b"delivery_days", "dispute", b"dispute", "ended_at", b"ended_at", "escrow_id", b"escrow_id", "extensions", b"extensions", "fee_schedule", b"fee_schedule", "fees_minor", b"fees_minor", "foreign", b"foreign", "funding_ref", b"funding_ref", "held_minor", b"held_minor", "hold", b"hold", "intent", b"intent", "network", b"network", "payee", b"payee", "payment_refs", b"payment_refs", "payout", b"payout", "planned_fees_minor", b"planned_fees_minor", "price", b"price", "proposals", b"proposals", "rail", b"rail", "received_minor", b"received_minor", "refund", b"refund", "refund_reason", b"refund_reason", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor", "review_reason", b"review_reason", "review_risk", b"review_risk", "seller_fee_minor", b"seller_fee_minor", "seller_id", b"seller_id", "sequence", b"sequence", "settlement", b"settlement", "state", b"state", "stray", b"stray", "updated_at", b"updated_at", "waiting_proposer", b"waiting_proposer", "waiting_until", b"waiting_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,12 +274,16 @@ class Dispute(_message.Message):
     PAUSED_KIND_FIELD_NUMBER: _builtins.int
     PAUSED_SECONDS_FIELD_NUMBER: _builtins.int
     OVERDUE_FIELD_NUMBER: _builtins.int
+    PAUSED_LENGTH_SECONDS_FIELD_NUMBER: _builtins.int
+    PAUSED_REMINDED_PERCENT_FIELD_NUMBER: _builtins.int
     reason: _types_pb2.DisputeReason.ValueType
     wanted: _types_pb2.Outcome.ValueType
     paused_kind: _types_pb2.DeadlineKind.ValueType
     paused_seconds: _builtins.int
     """what was left of the remembered state's deadline"""
     overdue: _builtins.bool
+    paused_length_seconds: _builtins.int
+    paused_reminded_percent: _builtins.int
     @_builtins.property
     def opened_by(self) -> _common_pb2.Actor: ...
     @_builtins.property
@@ -279,10 +301,12 @@ class Dispute(_message.Message):
         paused_kind: _types_pb2.DeadlineKind.ValueType = ...,
         paused_seconds: _builtins.int = ...,
         overdue: _builtins.bool = ...,
+        paused_length_seconds: _builtins.int = ...,
+        paused_reminded_percent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["opened_at", b"opened_at", "opened_by", b"opened_by", "statement", b"statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "opened_at", b"opened_at", "opened_by", b"opened_by", "overdue", b"overdue", "paused_kind", b"paused_kind", "paused_seconds", b"paused_seconds", "reason", b"reason", "statement", b"statement", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "opened_at", b"opened_at", "opened_by", b"opened_by", "overdue", b"overdue", "paused_kind", b"paused_kind", "paused_length_seconds", b"paused_length_seconds", "paused_reminded_percent", b"paused_reminded_percent", "paused_seconds", b"paused_seconds", "reason", b"reason", "statement", b"statement", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,11 +378,19 @@ class StrayFunds(_message.Message):
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     REFUNDED_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    NOTHING_HAPPENED_FIELD_NUMBER: _builtins.int
     payment_ref: _builtins.str
     amount_minor: _builtins.int
     operation_id: _builtins.str
     generation: _builtins.int
     refunded: _builtins.bool
+    status: _types_pb2.LegStatus.ValueType
+    attempt: _builtins.int
+    currency: _common_pb2.Currency.ValueType
+    nothing_happened: _builtins.bool
     def __init__(
         self,
         *,
@@ -367,10 +399,14 @@ class StrayFunds(_message.Message):
         operation_id: _builtins.str = ...,
         generation: _builtins.int = ...,
         refunded: _builtins.bool = ...,
+        status: _types_pb2.LegStatus.ValueType = ...,
+        attempt: _builtins.int = ...,
+        currency: _common_pb2.Currency.ValueType = ...,
+        nothing_happened: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "generation", b"generation", "operation_id", b"operation_id", "payment_ref", b"payment_ref", "refunded", b"refunded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "attempt", b"attempt", "currency", b"currency", "generation", b"generation", "nothing_happened", b"nothing_happened", "operation_id", b"operation_id", "payment_ref", b"payment_ref", "refunded", b"refunded", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

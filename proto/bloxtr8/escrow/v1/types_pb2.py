@@ -25,43 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#proto/bloxtr8/escrow/v1/types.proto\x12\x11\x62loxtr8.escrow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x08\x44\x65\x61\x64line\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.bloxtr8.escrow.v1.DeadlineKind\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10reminded_percent\x18\x05 \x01(\r\x12\x19\n\x11remaining_seconds\x18\x06 \x01(\x03\")\n\x0b\x45videnceRef\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"6\n\x05Payee\x12\x18\n\x10payout_method_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\"\xca\x01\n\x03Leg\x12\x14\n\x0c\x61mount_minor\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.bloxtr8.escrow.v1.LegStatus\x12\x14\n\x0coperation_id\x18\x05 \x01(\t\x12\x14\n\x0cprovider_ref\x18\x06 \x01(\t\x12.\n\nnot_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x97\x03\n\x0b\x45scrowState\x12\x1c\n\x18\x45SCROW_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45SCROW_STATE_AWAIT_FUNDS\x10\x01\x12\x1d\n\x19\x45SCROW_STATE_FUNDS_REVIEW\x10\x02\x12\x1b\n\x17\x45SCROW_STATE_FUNDS_HELD\x10\x03\x12\x1a\n\x16\x45SCROW_STATE_DELIVERED\x10\x04\x12\x19\n\x15\x45SCROW_STATE_DISPUTED\x10\x05\x12\x1b\n\x17\x45SCROW_STATE_CANCELLING\x10\x06\x12\x1a\n\x16\x45SCROW_STATE_RELEASING\x10\x07\x12\x1a\n\x16\x45SCROW_STATE_REFUNDING\x10\x08\x12\x1a\n\x16\x45SCROW_STATE_SPLITTING\x10\t\x12\x19\n\x15\x45SCROW_STATE_RELEASED\x10\n\x12\x19\n\x15\x45SCROW_STATE_REFUNDED\x10\x0b\x12\x16\n\x12\x45SCROW_STATE_SPLIT\x10\x0c\x12\x1a\n\x16\x45SCROW_STATE_CANCELLED\x10\r*\x9f\x01\n\x0c\x44\x65\x61\x64lineKind\x12\x1d\n\x19\x44\x45\x41\x44LINE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45\x41\x44LINE_KIND_FUNDING\x10\x01\x12\x1a\n\x16\x44\x45\x41\x44LINE_KIND_DELIVERY\x10\x02\x12\x1e\n\x1a\x44\x45\x41\x44LINE_KIND_CONFIRMATION\x10\x03\x12\x19\n\x15\x44\x45\x41\x44LINE_KIND_DISPUTE\x10\x04*\xca\x01\n\x08HoldKind\x12\x19\n\x15HOLD_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_KIND_MANUAL\x10\x01\x12\x18\n\x14HOLD_KIND_COMPLIANCE\x10\x02\x12\x18\n\x14HOLD_KIND_CHARGEBACK\x10\x03\x12\x1b\n\x17HOLD_KIND_PAYOUT_FAILED\x10\x04\x12\x1b\n\x17HOLD_KIND_REFUND_FAILED\x10\x05\x12\x1f\n\x1bHOLD_KIND_RECOVERY_MISMATCH\x10\x06*^\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_RELEASE\x10\x01\x12\x12\n\x0eOUTCOME_REFUND\x10\x02\x12\x11\n\rOUTCOME_SPLIT\x10\x03*\xb3\x01\n\x0c\x43\x61ncelReason\x12\x1d\n\x19\x43\x41NCEL_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41NCEL_REASON_CHANGED_MIND\x10\x01\x12\x17\n\x13\x43\x41NCEL_REASON_TERMS\x10\x02\x12\x17\n\x13\x43\x41NCEL_REASON_OTHER\x10\x03\x12\x19\n\x15\x43\x41NCEL_REASON_TIMEOUT\x10\x04\x12\x17\n\x13\x43\x41NCEL_REASON_STAFF\x10\x05*\xa7\x02\n\x0cRefundReason\x12\x1d\n\x19REFUND_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REFUND_REASON_SELLER\x10\x01\x12\x17\n\x13REFUND_REASON_STAFF\x10\x02\x12\"\n\x1eREFUND_REASON_DELIVERY_TIMEOUT\x10\x03\x12 \n\x1cREFUND_REASON_FUNDS_REJECTED\x10\x04\x12(\n$REFUND_REASON_CANCELLED_WHILE_PAYING\x10\x05\x12\x19\n\x15REFUND_REASON_DISPUTE\x10\x06\x12\x1c\n\x18REFUND_REASON_SETTLEMENT\x10\x07\x12\x1c\n\x18REFUND_REASON_CHARGEBACK\x10\x08*\xbf\x01\n\rReleaseReason\x12\x1e\n\x1aRELEASE_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14RELEASE_REASON_BUYER\x10\x01\x12\x18\n\x14RELEASE_REASON_STAFF\x10\x02\x12\x1f\n\x1bRELEASE_REASON_AUTO_RELEASE\x10\x03\x12\x1a\n\x16RELEASE_REASON_DISPUTE\x10\x04\x12\x1d\n\x19RELEASE_REASON_SETTLEMENT\x10\x05*\xc2\x02\n\rDisputeReason\x12\x1e\n\x1a\x44ISPUTE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x44ISPUTE_REASON_NOT_DELIVERED\x10\x01\x12#\n\x1f\x44ISPUTE_REASON_NOT_AS_DESCRIBED\x10\x02\x12\x1b\n\x17\x44ISPUTE_REASON_REVERSED\x10\x03\x12\x1a\n\x16\x44ISPUTE_REASON_PAYMENT\x10\x04\x12\x1f\n\x1b\x44ISPUTE_REASON_UNRESPONSIVE\x10\x05\x12\x18\n\x14\x44ISPUTE_REASON_FRAUD\x10\x06\x12\x18\n\x14\x44ISPUTE_REASON_OTHER\x10\x07\x12\x1d\n\x19\x44ISPUTE_REASON_CHARGEBACK\x10\x08\x12\x1d\n\x19\x44ISPUTE_REASON_COMPLIANCE\x10\t*\x95\x01\n\x0e\x44\x65liveryMethod\x12\x1f\n\x1b\x44\x45LIVERY_METHOD_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44\x45LIVERY_METHOD_GROUP_TRANSFER\x10\x01\x12#\n\x1f\x44\x45LIVERY_METHOD_GROUP_OWNERSHIP\x10\x02\x12\x19\n\x15\x44\x45LIVERY_METHOD_OTHER\x10\x03*\xa4\x01\n\rSettlementEnd\x12\x1e\n\x1aSETTLEMENT_END_UNSPECIFIED\x10\x00\x12\x1b\n\x17SETTLEMENT_END_REJECTED\x10\x01\x12\x1c\n\x18SETTLEMENT_END_WITHDRAWN\x10\x02\x12\x19\n\x15SETTLEMENT_END_LAPSED\x10\x03\x12\x1d\n\x19SETTLEMENT_END_SUPERSEDED\x10\x04*\xf0\x03\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12!\n\x1dREFUSAL_CODE_ESCROW_NOT_FOUND\x10\x01\x12\x1f\n\x1bREFUSAL_CODE_ALREADY_EXISTS\x10\x02\x12\x1c\n\x18REFUSAL_CODE_WRONG_STATE\x10\x03\x12\x1c\n\x18REFUSAL_CODE_NOT_A_PARTY\x10\x04\x12\x1c\n\x18REFUSAL_CODE_NOT_ALLOWED\x10\x05\x12\x18\n\x14REFUSAL_CODE_ON_HOLD\x10\x06\x12!\n\x1dREFUSAL_CODE_APPROVAL_MISSING\x10\x07\x12\x1e\n\x1aREFUSAL_CODE_PAYEE_MISSING\x10\x08\x12$\n REFUSAL_CODE_AMOUNT_OUT_OF_RANGE\x10\t\x12\x1f\n\x1bREFUSAL_CODE_STALE_PROPOSAL\x10\n\x12\x1e\n\x1aREFUSAL_CODE_NOT_YOUR_TURN\x10\x0b\x12!\n\x1dREFUSAL_CODE_DEADLINE_CHANGED\x10\x0c\x12\"\n\x1eREFUSAL_CODE_SIGNATURE_INVALID\x10\r\x12\x1a\n\x16REFUSAL_CODE_MALFORMED\x10\x0e*\x89\x01\n\tLegStatus\x12\x1a\n\x16LEG_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12LEG_STATUS_ORDERED\x10\x01\x12\x15\n\x11LEG_STATUS_FAILED\x10\x02\x12\x18\n\x14LEG_STATUS_CONFIRMED\x10\x03\x12\x17\n\x13LEG_STATUS_DEFERRED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#proto/bloxtr8/escrow/v1/types.proto\x12\x11\x62loxtr8.escrow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x01\n\x08\x44\x65\x61\x64line\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.bloxtr8.escrow.v1.DeadlineKind\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10reminded_percent\x18\x05 \x01(\r\x12\x19\n\x11remaining_seconds\x18\x06 \x01(\x03\x12\x16\n\x0elength_seconds\x18\x07 \x01(\x03\")\n\x0b\x45videnceRef\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"6\n\x05Payee\x12\x18\n\x10payout_method_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\"\xe4\x01\n\x03Leg\x12\x14\n\x0c\x61mount_minor\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.bloxtr8.escrow.v1.LegStatus\x12\x14\n\x0coperation_id\x18\x05 \x01(\t\x12\x14\n\x0cprovider_ref\x18\x06 \x01(\t\x12.\n\nnot_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10nothing_happened\x18\x08 \x01(\x08*\x97\x03\n\x0b\x45scrowState\x12\x1c\n\x18\x45SCROW_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45SCROW_STATE_AWAIT_FUNDS\x10\x01\x12\x1d\n\x19\x45SCROW_STATE_FUNDS_REVIEW\x10\x02\x12\x1b\n\x17\x45SCROW_STATE_FUNDS_HELD\x10\x03\x12\x1a\n\x16\x45SCROW_STATE_DELIVERED\x10\x04\x12\x19\n\x15\x45SCROW_STATE_DISPUTED\x10\x05\x12\x1b\n\x17\x45SCROW_STATE_CANCELLING\x10\x06\x12\x1a\n\x16\x45SCROW_STATE_RELEASING\x10\x07\x12\x1a\n\x16\x45SCROW_STATE_REFUNDING\x10\x08\x12\x1a\n\x16\x45SCROW_STATE_SPLITTING\x10\t\x12\x19\n\x15\x45SCROW_STATE_RELEASED\x10\n\x12\x19\n\x15\x45SCROW_STATE_REFUNDED\x10\x0b\x12\x16\n\x12\x45SCROW_STATE_SPLIT\x10\x0c\x12\x1a\n\x16\x45SCROW_STATE_CANCELLED\x10\r*\x9f\x01\n\x0c\x44\x65\x61\x64lineKind\x12\x1d\n\x19\x44\x45\x41\x44LINE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45\x41\x44LINE_KIND_FUNDING\x10\x01\x12\x1a\n\x16\x44\x45\x41\x44LINE_KIND_DELIVERY\x10\x02\x12\x1e\n\x1a\x44\x45\x41\x44LINE_KIND_CONFIRMATION\x10\x03\x12\x19\n\x15\x44\x45\x41\x44LINE_KIND_DISPUTE\x10\x04*\xca\x01\n\x08HoldKind\x12\x19\n\x15HOLD_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_KIND_MANUAL\x10\x01\x12\x18\n\x14HOLD_KIND_COMPLIANCE\x10\x02\x12\x18\n\x14HOLD_KIND_CHARGEBACK\x10\x03\x12\x1b\n\x17HOLD_KIND_PAYOUT_FAILED\x10\x04\x12\x1b\n\x17HOLD_KIND_REFUND_FAILED\x10\x05\x12\x1f\n\x1bHOLD_KIND_RECOVERY_MISMATCH\x10\x06*^\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_RELEASE\x10\x01\x12\x12\n\x0eOUTCOME_REFUND\x10\x02\x12\x11\n\rOUTCOME_SPLIT\x10\x03*\xb3\x01\n\x0c\x43\x61ncelReason\x12\x1d\n\x19\x43\x41NCEL_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41NCEL_REASON_CHANGED_MIND\x10\x01\x12\x17\n\x13\x43\x41NCEL_REASON_TERMS\x10\x02\x12\x17\n\x13\x43\x41NCEL_REASON_OTHER\x10\x03\x12\x19\n\x15\x43\x41NCEL_REASON_TIMEOUT\x10\x04\x12\x17\n\x13\x43\x41NCEL_REASON_STAFF\x10\x05*\xa7\x02\n\x0cRefundReason\x12\x1d\n\x19REFUND_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REFUND_REASON_SELLER\x10\x01\x12\x17\n\x13REFUND_REASON_STAFF\x10\x02\x12\"\n\x1eREFUND_REASON_DELIVERY_TIMEOUT\x10\x03\x12 \n\x1cREFUND_REASON_FUNDS_REJECTED\x10\x04\x12(\n$REFUND_REASON_CANCELLED_WHILE_PAYING\x10\x05\x12\x19\n\x15REFUND_REASON_DISPUTE\x10\x06\x12\x1c\n\x18REFUND_REASON_SETTLEMENT\x10\x07\x12\x1c\n\x18REFUND_REASON_CHARGEBACK\x10\x08*\xbf\x01\n\rReleaseReason\x12\x1e\n\x1aRELEASE_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14RELEASE_REASON_BUYER\x10\x01\x12\x18\n\x14RELEASE_REASON_STAFF\x10\x02\x12\x1f\n\x1bRELEASE_REASON_AUTO_RELEASE\x10\x03\x12\x1a\n\x16RELEASE_REASON_DISPUTE\x10\x04\x12\x1d\n\x19RELEASE_REASON_SETTLEMENT\x10\x05*\xc2\x02\n\rDisputeReason\x12\x1e\n\x1a\x44ISPUTE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x44ISPUTE_REASON_NOT_DELIVERED\x10\x01\x12#\n\x1f\x44ISPUTE_REASON_NOT_AS_DESCRIBED\x10\x02\x12\x1b\n\x17\x44ISPUTE_REASON_REVERSED\x10\x03\x12\x1a\n\x16\x44ISPUTE_REASON_PAYMENT\x10\x04\x12\x1f\n\x1b\x44ISPUTE_REASON_UNRESPONSIVE\x10\x05\x12\x18\n\x14\x44ISPUTE_REASON_FRAUD\x10\x06\x12\x18\n\x14\x44ISPUTE_REASON_OTHER\x10\x07\x12\x1d\n\x19\x44ISPUTE_REASON_CHARGEBACK\x10\x08\x12\x1d\n\x19\x44ISPUTE_REASON_COMPLIANCE\x10\t*\x95\x01\n\x0e\x44\x65liveryMethod\x12\x1f\n\x1b\x44\x45LIVERY_METHOD_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44\x45LIVERY_METHOD_GROUP_TRANSFER\x10\x01\x12#\n\x1f\x44\x45LIVERY_METHOD_GROUP_OWNERSHIP\x10\x02\x12\x19\n\x15\x44\x45LIVERY_METHOD_OTHER\x10\x03*\xa4\x01\n\rSettlementEnd\x12\x1e\n\x1aSETTLEMENT_END_UNSPECIFIED\x10\x00\x12\x1b\n\x17SETTLEMENT_END_REJECTED\x10\x01\x12\x1c\n\x18SETTLEMENT_END_WITHDRAWN\x10\x02\x12\x19\n\x15SETTLEMENT_END_LAPSED\x10\x03\x12\x1d\n\x19SETTLEMENT_END_SUPERSEDED\x10\x04*\xf0\x03\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12!\n\x1dREFUSAL_CODE_ESCROW_NOT_FOUND\x10\x01\x12\x1f\n\x1bREFUSAL_CODE_ALREADY_EXISTS\x10\x02\x12\x1c\n\x18REFUSAL_CODE_WRONG_STATE\x10\x03\x12\x1c\n\x18REFUSAL_CODE_NOT_A_PARTY\x10\x04\x12\x1c\n\x18REFUSAL_CODE_NOT_ALLOWED\x10\x05\x12\x18\n\x14REFUSAL_CODE_ON_HOLD\x10\x06\x12!\n\x1dREFUSAL_CODE_APPROVAL_MISSING\x10\x07\x12\x1e\n\x1aREFUSAL_CODE_PAYEE_MISSING\x10\x08\x12$\n REFUSAL_CODE_AMOUNT_OUT_OF_RANGE\x10\t\x12\x1f\n\x1bREFUSAL_CODE_STALE_PROPOSAL\x10\n\x12\x1e\n\x1aREFUSAL_CODE_NOT_YOUR_TURN\x10\x0b\x12!\n\x1dREFUSAL_CODE_DEADLINE_CHANGED\x10\x0c\x12\"\n\x1eREFUSAL_CODE_SIGNATURE_INVALID\x10\r\x12\x1a\n\x16REFUSAL_CODE_MALFORMED\x10\x0e*\x89\x01\n\tLegStatus\x12\x1a\n\x16LEG_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12LEG_STATUS_ORDERED\x10\x01\x12\x15\n\x11LEG_STATUS_FAILED\x10\x02\x12\x18\n\x14LEG_STATUS_CONFIRMED\x10\x03\x12\x17\n\x13LEG_STATUS_DEFERRED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.bloxtr8.escrow.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ESCROWSTATE']._serialized_start=614
-  _globals['_ESCROWSTATE']._serialized_end=1021
-  _globals['_DEADLINEKIND']._serialized_start=1024
-  _globals['_DEADLINEKIND']._serialized_end=1183
-  _globals['_HOLDKIND']._serialized_start=1186
-  _globals['_HOLDKIND']._serialized_end=1388
-  _globals['_OUTCOME']._serialized_start=1390
-  _globals['_OUTCOME']._serialized_end=1484
-  _globals['_CANCELREASON']._serialized_start=1487
-  _globals['_CANCELREASON']._serialized_end=1666
-  _globals['_REFUNDREASON']._serialized_start=1669
-  _globals['_REFUNDREASON']._serialized_end=1964
-  _globals['_RELEASEREASON']._serialized_start=1967
-  _globals['_RELEASEREASON']._serialized_end=2158
-  _globals['_DISPUTEREASON']._serialized_start=2161
-  _globals['_DISPUTEREASON']._serialized_end=2483
-  _globals['_DELIVERYMETHOD']._serialized_start=2486
-  _globals['_DELIVERYMETHOD']._serialized_end=2635
-  _globals['_SETTLEMENTEND']._serialized_start=2638
-  _globals['_SETTLEMENTEND']._serialized_end=2802
-  _globals['_REFUSALCODE']._serialized_start=2805
-  _globals['_REFUSALCODE']._serialized_end=3301
-  _globals['_LEGSTATUS']._serialized_start=3304
-  _globals['_LEGSTATUS']._serialized_end=3441
+  _globals['_ESCROWSTATE']._serialized_start=664
+  _globals['_ESCROWSTATE']._serialized_end=1071
+  _globals['_DEADLINEKIND']._serialized_start=1074
+  _globals['_DEADLINEKIND']._serialized_end=1233
+  _globals['_HOLDKIND']._serialized_start=1236
+  _globals['_HOLDKIND']._serialized_end=1438
+  _globals['_OUTCOME']._serialized_start=1440
+  _globals['_OUTCOME']._serialized_end=1534
+  _globals['_CANCELREASON']._serialized_start=1537
+  _globals['_CANCELREASON']._serialized_end=1716
+  _globals['_REFUNDREASON']._serialized_start=1719
+  _globals['_REFUNDREASON']._serialized_end=2014
+  _globals['_RELEASEREASON']._serialized_start=2017
+  _globals['_RELEASEREASON']._serialized_end=2208
+  _globals['_DISPUTEREASON']._serialized_start=2211
+  _globals['_DISPUTEREASON']._serialized_end=2533
+  _globals['_DELIVERYMETHOD']._serialized_start=2536
+  _globals['_DELIVERYMETHOD']._serialized_end=2685
+  _globals['_SETTLEMENTEND']._serialized_start=2688
+  _globals['_SETTLEMENTEND']._serialized_end=2852
+  _globals['_REFUSALCODE']._serialized_start=2855
+  _globals['_REFUSALCODE']._serialized_end=3351
+  _globals['_LEGSTATUS']._serialized_start=3354
+  _globals['_LEGSTATUS']._serialized_end=3491
   _globals['_DEADLINE']._serialized_start=92
-  _globals['_DEADLINE']._serialized_end=307
-  _globals['_EVIDENCEREF']._serialized_start=309
-  _globals['_EVIDENCEREF']._serialized_end=350
-  _globals['_PAYEE']._serialized_start=352
-  _globals['_PAYEE']._serialized_end=406
-  _globals['_LEG']._serialized_start=409
-  _globals['_LEG']._serialized_end=611
+  _globals['_DEADLINE']._serialized_end=331
+  _globals['_EVIDENCEREF']._serialized_start=333
+  _globals['_EVIDENCEREF']._serialized_end=374
+  _globals['_PAYEE']._serialized_start=376
+  _globals['_PAYEE']._serialized_end=430
+  _globals['_LEG']._serialized_start=433
+  _globals['_LEG']._serialized_end=661
 # @@protoc_insertion_point(module_scope)

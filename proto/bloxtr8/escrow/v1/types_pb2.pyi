@@ -348,10 +348,13 @@ class Deadline(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     REMINDED_PERCENT_FIELD_NUMBER: _builtins.int
     REMAINING_SECONDS_FIELD_NUMBER: _builtins.int
+    LENGTH_SECONDS_FIELD_NUMBER: _builtins.int
     kind: Global___DeadlineKind.ValueType
     version: _builtins.int
     reminded_percent: _builtins.int
     remaining_seconds: _builtins.int
+    length_seconds: _builtins.int
+    """from its start to its end, pauses left out"""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -365,10 +368,11 @@ class Deadline(_message.Message):
         version: _builtins.int = ...,
         reminded_percent: _builtins.int = ...,
         remaining_seconds: _builtins.int = ...,
+        length_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "kind", b"kind", "remaining_seconds", b"remaining_seconds", "reminded_percent", b"reminded_percent", "started_at", b"started_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "kind", b"kind", "length_seconds", b"length_seconds", "remaining_seconds", b"remaining_seconds", "reminded_percent", b"reminded_percent", "started_at", b"started_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,12 +440,15 @@ class Leg(_message.Message):
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_REF_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    NOTHING_HAPPENED_FIELD_NUMBER: _builtins.int
     amount_minor: _builtins.int
     generation: _builtins.int
     attempt: _builtins.int
     status: Global___LegStatus.ValueType
     operation_id: _builtins.str
     provider_ref: _builtins.str
+    nothing_happened: _builtins.bool
+    """FAILED: the provider proved that the last attempt moved nothing"""
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -454,10 +461,11 @@ class Leg(_message.Message):
         operation_id: _builtins.str = ...,
         provider_ref: _builtins.str = ...,
         not_before: _timestamp_pb2.Timestamp | None = ...,
+        nothing_happened: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["not_before", b"not_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "attempt", b"attempt", "generation", b"generation", "not_before", b"not_before", "operation_id", b"operation_id", "provider_ref", b"provider_ref", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "attempt", b"attempt", "generation", b"generation", "not_before", b"not_before", "nothing_happened", b"nothing_happened", "operation_id", b"operation_id", "provider_ref", b"provider_ref", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
