@@ -28,6 +28,7 @@ class KafkaSettings(BaseModel):
     schema_registry_url: str = Field("", description="empty: plain Protobuf without framing")
     session_timeout_s: float = Field(15.0, gt=0)
     rebalance_timeout_s: float = Field(60.0, gt=0)
+    standby_replicas: int = Field(0, ge=0, le=4, description="1 in production: fast fail-over")
     publish_timeout_s: float = Field(10.0, gt=0, description="wait for a broker's acknowledgement")
 
 
@@ -48,6 +49,9 @@ class WebSettings(BaseModel):
         SecretStr(""), description="bearer for /metrics; empty: loopback"
     )
     trusted_proxies: list[str] = Field(default_factory=list)
+    rate_percent: int = Field(
+        100, ge=1, le=100_000, description="of the rate limits: a share when several serve"
+    )
     cors_origins: list[str] = Field(default_factory=list)
 
 

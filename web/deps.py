@@ -1,0 +1,73 @@
+"""What the views need from the process they run in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from bloxtr8.access.tokens import AccessTokens
+from bloxtr8.clock import Clock
+from bloxtr8.config import Settings
+from bloxtr8.messaging.signatures import Keyring
+from bloxtr8.messaging.topics import TopicSpec
+from proto.bloxtr8.escrow.v1 import record_pb2 as record
+from web.limits import Limiter
+
+
+class Publisher(Protocol):
+    """Publishes one message and returns when the broker has it."""
+
+    async def publish(self, spec: TopicSpec, message: Any) -> None: ...
+
+
+class Process(Protocol):
+    """The worker around the views; tests give a small one of their own."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def keyring(self) -> Keyring: ...
+
+    @property
+    def publisher(self) -> Publisher: ...
+
+    def health(self) -> Mapping[str, bool | float]:
+        """Return what the stream side knows: names of checks and their outcome."""
+        ...
+
+    def escrow_record(self, escrow_id: str) -> record.EscrowRecord | None:
+        """Return the record from this process's table, or None when it is not here."""
+        ...
+
+    def escrow_owner(self, escrow_id: str) -> str | None:
+        """Return the origin of the other worker that owns the escrow; None: this one does."""
+        ...
+
+
+@dataclass(slots=True)
+class Deps:
+    """Everything a view may use, built once for an application.
+
+    `schema_current`: the database was seen to have every migration, which it then keeps.
+    """
+
+    process: Process
+    tokens: AccessTokens
+    limiter: Limiter
+    schema_current: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        return self.process.settings
+
+    @property
+    def clock(self) -> Clock:
+        return self.process.clock
+
+
+DEPS: web.AppKey[Deps] = web.AppKey("deps", Deps)

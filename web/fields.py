@@ -1,0 +1,115 @@
+"""Kinds of values that bodies and answers share."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+
+from bloxtr8.errors import AmountOutOfRange
+from bloxtr8.messaging.envelope import is_uuid
+from bloxtr8.money import EXPONENTS, Money
+
+# JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
+MINOR_MAX = 10**12
+# Zero-width characters and those that turn the direction of text around.
+_MISLEADING = frozenset(
+    "\u200b\u200c\u200d\u2060\ufeff\u180e\u061c\u200e\u200f"
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
+class Body(BaseModel):
+    """A request's body: no unknown fields, no guessing of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Query(BaseModel):
+    """A request's query string."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def clean_text(text: str) -> str:
+    """Return `text` normalised and trimmed; ValueError for characters that mislead a reader."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    for character in text:
+        if character == "\n":
+            continue
+        if unicodedata.category(character) in ("Cc", "Cs") or character in _MISLEADING:
+            raise ValueError("control characters and invisible ones are not allowed")
+    return text
+
+
+def _uuid(text: str) -> str:
+    if not is_uuid(text):
+        raise ValueError("this is not a UUID")
+    return text
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def text_of(shortest: int, longest: int) -> Any:
+    """Return the type of a person's text of `shortest` to `longest` characters, cleaned."""
+
+    def within(text: str) -> str:
+        # Judged after cleaning: blanks do not make a text long enough.
+        if not shortest <= len(text) <= longest:
+            raise ValueError(f"give {shortest} to {longest} characters")
+        return text
+
+    return Annotated[
+        str,
+        StringConstraints(max_length=longest * 2),
+        AfterValidator(clean_text),
+        AfterValidator(within),
+    ]
+
+
+Id = Annotated[str, AfterValidator(_uuid)]
+Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Reason = text_of(10, 1_000)
+
+
+class MoneyIn(Body):
+    """An amount a client names, in whole minor units."""
+
+    minor: int = Field(ge=0, le=MINOR_MAX)
+    currency: str = Field(pattern="^(USD|USDC)$")
+
+    def in_currency(self, currency: str) -> int:
+        """Return the minor units; raises AmountOutOfRange for another currency."""
+        if self.currency != currency:
+            raise AmountOutOfRange(f"This trade is in {currency}.")
+        return self.minor
+
+
+class MoneyOut(Answer):
+    """An amount with its decimal form for display."""
+
+    minor: int
+    currency: str
+    decimal: str
+
+
+def money(minor: int, currency: str) -> MoneyOut:
+    """Return `minor` units of `currency` as answers show them."""
+    assert currency in EXPONENTS, "an amount has a known currency"
+    return MoneyOut(minor=minor, currency=currency, decimal=Money(currency, minor).decimal)

@@ -1,0 +1,161 @@
+"""What happens around every request: trace, headers, cross-origin rules, errors, metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bloxtr8 import telemetry
+from bloxtr8.errors import (
+    Bloxtr8Error,
+    BodyTooLarge,
+    IdempotencyInProgress,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+)
+from bloxtr8.messaging.publisher import PublishTimeout
+from bloxtr8.store.database import is_transient
+from web.deps import DEPS
+from web.problems import CONTENT_TYPE, problem_response
+from web.trace import TRACEPARENT, trace_id, traceparent_for
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_TIMEOUT_S = 30.0
+_PERMISSIONS = 'camera=(), microphone=(), geolocation=(), payment=(self "https://js.stripe.com")'
+_HEADERS = {
+    "Server": "bloxtr8",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": _PERMISSIONS,
+}
+_TRANSPORT_SECURITY = "max-age=31536000; includeSubDomains"
+_JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_CORS_METHODS = "GET, POST, PUT, PATCH, DELETE"
+_CORS_REQUEST = "Authorization, Content-Type, Idempotency-Key, If-Match, traceparent"
+_CORS_ANSWER = (
+    "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, X-Request-Id"
+)
+
+_log = telemetry.get_logger(__name__)
+
+
+@web.middleware
+async def trace_and_measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request a trace, and count and log its answer by route, never by path."""
+    traceparent = traceparent_for(request.headers.get("traceparent"))
+    request[TRACEPARENT] = traceparent
+    started = time.monotonic()
+    with structlog.contextvars.bound_contextvars(trace_id=trace_id(traceparent)):
+        response = await handler(request)
+        seconds = time.monotonic() - started
+        route = _route_name(request)
+        method = request.method if request.method in _KNOWN_METHODS else "OTHER"
+        telemetry.HTTP_REQUESTS.labels(route, method, str(response.status)).inc()
+        telemetry.HTTP_SECONDS.labels(route, method).observe(seconds)
+        _log.info(
+            "request",
+            route=route,
+            method=method,
+            status=response.status,
+            milliseconds=round(seconds * 1000, 1),
+        )
+    response.headers["X-Request-Id"] = trace_id(traceparent)
+    return response
+
+
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@web.middleware
+async def harden(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Set the headers that every answer has, and answer cross-origin questions."""
+    settings = request.app[DEPS].settings.web
+    origin = request.headers.get("Origin", "")
+    shared = request.path.startswith("/api/v1/") and origin in settings.cors_origins
+    if shared and _is_preflight(request):
+        response: web.StreamResponse = web.Response(
+            status=204,
+            headers={
+                "Access-Control-Allow-Methods": _CORS_METHODS,
+                "Access-Control-Allow-Headers": _CORS_REQUEST,
+                "Access-Control-Max-Age": "600",
+            },
+        )
+    else:
+        response = await handler(request)
+    response.headers.update(_HEADERS)
+    if settings.public_url.startswith("https://"):
+        response.headers["Strict-Transport-Security"] = _TRANSPORT_SECURITY
+    if response.content_type in ("application/json", CONTENT_TYPE):
+        response.headers["Content-Security-Policy"] = _JSON_POLICY
+    if settings.cors_origins and request.path.startswith("/api/v1/"):
+        response.headers.add("Vary", "Origin")
+    if shared:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = _CORS_ANSWER
+    return response
+
+
+@web.middleware
+async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn everything that is raised into a problem document; end what takes too long."""
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            return await handler(request)
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        told = _of_http(error)
+    except Bloxtr8Error as error:
+        told = error
+    except Exception as error:
+        told = _of_unexpected(error)
+    return problem_response(
+        told,
+        origin=request.app[DEPS].settings.web.public_url.rstrip("/"),
+        path=request.path,
+        trace_id=trace_id(request[TRACEPARENT]),
+    )
+
+
+MIDDLEWARES: tuple[Any, ...] = (trace_and_measure, harden, tell_errors)
+
+
+def _of_http(error: web.HTTPException) -> Bloxtr8Error:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(headers={"Allow": ", ".join(sorted(error.allowed_methods))})
+    if error.status == 413:
+        return BodyTooLarge()
+    return NotFound() if error.status == 404 else MalformedJson("The request is malformed.")
+
+
+def _of_unexpected(error: Exception) -> Bloxtr8Error:
+    if isinstance(error, PublishTimeout):
+        return Unavailable(retry_after_s=5)
+    if type(error).__name__ == "LockNotAvailableError":
+        # Somebody else holds the row: in practice the first request with the same key.
+        return IdempotencyInProgress(retry_after_s=1)
+    if isinstance(error, TimeoutError) or is_transient(error):
+        _log.warning("request_unavailable", error=type(error).__name__)
+        return Unavailable(retry_after_s=5)
+    _log.exception("request_failed")
+    return Bloxtr8Error()
+
+
+def _is_preflight(request: web.Request) -> bool:
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def _route_name(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

@@ -1,0 +1,90 @@
+"""What a route is: who may call it, how often, and what it reads and answers.
+
+The same entries drive dispatching, the authorisation tests and the API's description.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from web.limits import RateClass
+
+if TYPE_CHECKING:
+    from web.call import Call
+
+
+class Who(Enum):
+    """Who may call a route. Staff roles include the higher ones."""
+
+    ANYONE = "anyone"
+    USER = "signed in"
+    BUYER = "the trade's buyer"
+    SELLER = "the trade's seller"
+    PARTY = "either party of the trade"
+    PARTY_OR_SUPPORT = "either party of the trade, or staff"
+    SUPPORT = "staff"
+    MODERATOR = "staff: moderator"
+    ADMIN = "staff: admin"
+
+
+class KeyRule(Enum):
+    """What a route does with the Idempotency-Key header."""
+
+    NONE = "ignored"
+    OPTIONAL = "accepted"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers: a model, a plain JSON value, or a finished response."""
+
+    body: BaseModel | dict[str, Any] | web.StreamResponse | None
+    status: int = 200
+    headers: dict[str, str] | None = None
+
+
+Handler = Callable[["Call"], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path.
+
+    `rate`: None where the handler counts for itself. `step_up`: the sign-in may be at most
+    15 minutes old. `frozen_may`: people with a frozen account keep the right to it.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    who: Who
+    summary: str
+    rate: RateClass | None = RateClass.READ
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+    key: KeyRule = KeyRule.NONE
+    step_up: bool = False
+    frozen_may: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether the route may change something."""
+        return self.method not in ("GET", "HEAD")
+
+    @property
+    def staff(self) -> bool:
+        return self.who in (Who.SUPPORT, Who.MODERATOR, Who.ADMIN)
+
+    @property
+    def signed_in(self) -> bool:
+        return self.who is not Who.ANYONE
+
+    def __post_init__(self) -> None:
+        assert self.rate is not None or not self.signed_in, "callers are identified to be counted"

@@ -1,0 +1,149 @@
+"""From a route to an answer: limit, identify, permit, read, handle."""
+
+import json
+from datetime import datetime
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from bloxtr8.access import sessions
+from bloxtr8.access.identity import Identity, StaffRole
+from bloxtr8.errors import Bloxtr8Error, ConflictOfInterest, Forbidden, MfaRequired, NotFound
+from bloxtr8.store import database
+from web import body as bodies
+from web import cases
+from web.addresses import client_address
+from web.authentication import authenticate, require
+from web.call import Call
+from web.cases import Case
+from web.deps import DEPS, Deps
+from web.idempotency import read_key
+from web.limits import Allowance, RateClass
+from web.routes import Reply, Route, Who
+from web.trace import TRACEPARENT
+
+_STAFF_RANK = {
+    Who.SUPPORT: StaffRole.SUPPORT,
+    Who.MODERATOR: StaffRole.MODERATOR,
+    Who.ADMIN: StaffRole.ADMIN,
+}
+_SIDES = {
+    Who.BUYER: frozenset({"BUYER"}),
+    Who.SELLER: frozenset({"SELLER"}),
+    Who.PARTY: frozenset({"BUYER", "SELLER"}),
+    Who.PARTY_OR_SUPPORT: frozenset({"BUYER", "SELLER"}),
+}
+
+
+async def serve(route: Route, request: web.Request) -> web.StreamResponse:
+    """Answer `request` as `route` says; raises the errors of bloxtr8.errors."""
+    deps = request.app[DEPS]
+    now = deps.clock.now()
+    identity, allowance = _identify(route, request, deps)
+    if route.signed_in:
+        identity = require(identity)
+    role = await _permit(route, identity, now)
+    case = await _case(route, request, identity, role)
+    key = read_key(request, route, identity)
+    raw, value = b"", None
+    if route.body is not None:
+        raw, _ = await bodies.read_json(request)
+        value = bodies.validated(route.body, raw)
+    call = Call(
+        request=request,
+        deps=deps,
+        route=route,
+        now=now,
+        traceparent=request[TRACEPARENT],
+        identity=identity,
+        role=role,
+        case=case,
+        key=key.with_body(raw) if key else None,
+        body=value,
+        query=bodies.validated_query(route.query, request.query) if route.query else None,
+    )
+    response = _response(await route.handler(call))
+    if allowance is not None:
+        response.headers.update(allowance.headers())
+    if identity is not None:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _identify(
+    route: Route, request: web.Request, deps: Deps
+) -> tuple[Identity | None, Allowance | None]:
+    """Return who asks and what is left of their limit."""
+    if route.rate is None:
+        return None, None
+    address = client_address(request, deps.settings.web.trusted_proxies)
+    ceiling = deps.limiter.take_address(route.rate, address)
+    if not route.signed_in:
+        unsigned = RateClass.READ_UNSIGNED if route.rate is RateClass.READ else None
+        return None, deps.limiter.take(unsigned, address) if unsigned else ceiling
+    try:
+        identity = authenticate(request, deps.tokens, deps.settings)
+    except Bloxtr8Error:
+        # Counted also when the credential is refused: guessing is not free.
+        deps.limiter.take(RateClass.READ_UNSIGNED, address)
+        raise
+    if identity is None:
+        return None, deps.limiter.take(RateClass.READ_UNSIGNED, address)
+    return identity, deps.limiter.take(route.rate, identity.user_id)
+
+
+async def _permit(route: Route, identity: Identity | None, now: datetime) -> StaffRole | None:
+    """Return the caller's staff role; raises when the caller may not use the route at all."""
+    if identity is None:
+        return None
+    if route.step_up or (route.staff and route.changes):
+        identity.require_step_up(now)
+    if not (route.changes or route.staff or route.who is Who.PARTY_OR_SUPPORT):
+        return None
+    async with database.transaction() as tx:
+        if route.changes or route.staff:
+            await sessions.check_session(tx, identity, now)
+        if route.changes and not route.staff:
+            await sessions.check_standing(tx, identity.user_id, frozen_may=route.frozen_may)
+        role = await sessions.staff_role(tx, identity.user_id)
+    if not route.staff:
+        return role if identity.mfa else None
+    if role is None or role < _STAFF_RANK[route.who]:
+        raise Forbidden
+    if not identity.mfa:
+        raise MfaRequired
+    return role
+
+
+async def _case(
+    route: Route, request: web.Request, identity: Identity | None, role: StaffRole | None
+) -> Case | None:
+    """Return the escrow that the path names, if the caller may see it."""
+    if "escrow_id" not in request.match_info or identity is None:
+        return None
+    case = await cases.load(request.match_info["escrow_id"], identity.user_id)
+    if route.staff:
+        if route.changes and case.side is not None:
+            raise ConflictOfInterest
+        return case
+    if case.side is None and not (route.who is Who.PARTY_OR_SUPPORT and role is not None):
+        raise NotFound
+    if case.side is not None and case.side not in _SIDES[route.who]:
+        raise Forbidden
+    return case
+
+
+def _response(reply: Reply) -> web.StreamResponse:
+    if isinstance(reply.body, web.StreamResponse):
+        return reply.body
+    content: bytes | None = None
+    if isinstance(reply.body, BaseModel):
+        content = reply.body.model_dump_json().encode()
+    elif reply.body is not None:
+        content = json.dumps(reply.body, ensure_ascii=False).encode()
+    return web.Response(
+        status=reply.status,
+        body=content,
+        content_type="application/json" if content is not None else None,
+        headers=reply.headers,
+    )

@@ -1,0 +1,70 @@
+"""Serving from a Faust worker: its web server, its table, its peers."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from bloxtr8.clock import Clock
+from bloxtr8.config import Settings
+from bloxtr8.messaging.signatures import Keyring
+from bloxtr8.store.database import close_database, open_database
+from proto.bloxtr8.escrow.v1 import record_pb2 as record
+from web.application import install
+from web.deps import Publisher
+
+_TABLE = "escrows"
+
+
+class Worker:
+    """A worker as the views see it."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    @property
+    def settings(self) -> Settings:
+        settings: Settings = self._app.settings
+        return settings
+
+    @property
+    def clock(self) -> Clock:
+        clock: Clock = self._app.clock
+        return clock
+
+    @property
+    def keyring(self) -> Keyring:
+        keyring: Keyring = self._app.keyring
+        return keyring
+
+    @property
+    def publisher(self) -> Publisher:
+        publisher: Publisher = self._app.publisher
+        return publisher
+
+    def health(self) -> Mapping[str, bool | float]:
+        facts: Mapping[str, bool | float] = self._app.health()
+        return facts
+
+    def escrow_record(self, escrow_id: str) -> record.EscrowRecord | None:
+        found: record.EscrowRecord | None = self._app.escrow_record(escrow_id)
+        return found
+
+    def escrow_owner(self, escrow_id: str) -> str | None:
+        """Return the peer's origin; None when this worker owns the escrow or nobody is known."""
+        try:
+            url = self._app.router.key_store(_TABLE, escrow_id.encode())
+        except KeyError:
+            # No assignment yet: the caller finds no record here and says so.
+            return None
+        own = self._app.conf.canonical_url
+        if (url.host, url.port) == (own.host, own.port):
+            return None
+        return f"http://{url.host}:{url.port}"
+
+
+def register(app: Any) -> None:
+    """Serve the API from `app`'s web server."""
+    app.on_open(partial(open_database, app.settings))
+    app.on_close(close_database)
+    # Directly on the server's application: its middleware covers Faust's own addresses too.
+    install(app.web.web_app, Worker(app))
