@@ -1,0 +1,93 @@
+"""A Faust table whose writes can be waited for.
+
+Stock Faust queues a changelog record, gives up waiting for it after 0.1 s when it commits the
+input's offset, and only logs it when the broker rejects the record: the input is then done and
+its effect gone. Here the agent awaits `settle(key)`, the broker's acknowledgement of the
+changelog record itself, before it says anything to anybody.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+import faust
+import structlog
+
+from bloxtr8 import telemetry
+
+# Orders two values of one key: the higher wins, whatever the order they were read in.
+Version = Callable[[bytes], tuple[int, int]]
+Recovered = Callable[[set[int]], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class DurableTable(faust.Table):  # type: ignore[misc]
+    """Table of bytes by bytes. Made through `BloxtrApp.durable_table`."""
+
+    def __init__(self, *args: Any, version: Version, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.version = version
+        self._unsettled: dict[bytes, Any] = {}
+        self._recovered_callbacks: list[Recovered] = []
+
+    def info(self) -> dict[str, Any]:
+        return {**super().info(), "version": self.version}
+
+    def send_changelog(self, partition: int | None, key: Any, value: Any, **kwargs: Any) -> Any:
+        future = super().send_changelog(partition, key, value, **kwargs)
+        self._unsettled[key] = future
+        # The memory store learns partitions only in recovery; without this it would keep the
+        # keys of a partition that another worker has taken over.
+        self.data._key_partition[key] = future.message.partition
+        return future
+
+    async def settle(self, key: bytes, timeout_s: float) -> None:
+        """Wait until the broker has the last write of `key`.
+
+        Raises TimeoutError or the producer's error; the caller then no longer knows what the
+        changelog holds and must stop the process.
+        """
+        future = self._unsettled.pop(key, None)
+        if future is not None:
+            await asyncio.wait_for(asyncio.shield(future), timeout_s)
+
+    def keys_of(self, partitions: Iterable[int]) -> Iterator[bytes]:
+        """Return the keys that live in `partitions`."""
+        wanted = set(partitions)
+        where = self.data._key_partition
+        return (key for key in list(self.data.data) if where.get(key) in wanted)
+
+    def partition_of(self, key: bytes) -> int | None:
+        partition: int | None = self.data._key_partition.get(key)
+        return partition
+
+    def on_recovered(self, callback: Recovered) -> None:
+        """Call `callback(partitions)` after each recovery, before new messages are read."""
+        self._recovered_callbacks.append(callback)
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take over records read from the changelog; a record never goes back in time."""
+        newest: dict[bytes, Any] = {}
+        for event in batch:
+            key, value = event.key, event.message.value
+            held = newest[key].message.value if key in newest else self.data.data.get(key)
+            if value is not None and held is not None and self.version(value) < self.version(held):
+                telemetry.FENCED.labels(consumer=self.name).inc()
+                continue
+            newest[key] = event
+        super().apply_changelog_batch(list(newest.values()))
+
+    async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
+        await super().on_recovery_completed(active_tps, standby_tps)
+        topic = self.changelog_topic_name
+        partitions = {tp.partition for tp in active_tps if tp.topic == topic}
+        try:
+            for callback in self._recovered_callbacks:
+                await callback(partitions)
+        except asyncio.CancelledError:
+            raise  # another rebalance has begun; it ends with a recovery of its own
+        except Exception as error:
+            # Faust swallows what is raised here and would go on with half a recovery.
+            _log.exception("recovery_failed", table=self.name)
+            self.app.stop_process("recovery_failed", repr(error))
