@@ -13,7 +13,7 @@ def main() -> int:
     """Return 0 when /health of this machine's worker answers 200, else 1."""
     url = f"http://127.0.0.1:{Settings().web.port}/health"
     try:
-        with urlopen(url, timeout=_SECONDS_MAX) as answer:  # noqa: S310
+        with urlopen(url, timeout=_SECONDS_MAX) as answer:
             return 0 if answer.status == 200 else 1
     except (URLError, TimeoutError):
         return 1

@@ -58,17 +58,26 @@ def migrate() -> None:
     from bloxtr8.config import Settings
     from bloxtr8.store.migrate import migrate as migrate_database
 
-    asyncio.run(migrate_database(Settings()))
+    for name in asyncio.run(migrate_database(Settings())):
+        click.echo(f"applied {name}")
 
 
 @main.command()
-@click.option("--plan", is_flag=True, help="Only print what would be done.")
-def provision(plan: bool) -> None:
+@click.option("--plan", "only_plan", is_flag=True, help="Only print what would be done.")
+def provision(only_plan: bool) -> None:
     """Create the topics on the cluster that the settings name; safe to repeat."""
     from bloxtr8.config import Settings
-    from bloxtr8.messaging.provision import provision as provision_topics
+    from bloxtr8.messaging import provision as topics
 
-    provision_topics(Settings(), plan=plan)
+    kafka = Settings().kafka
+    for topic in asyncio.run(topics.plan(kafka)):
+        config = " ".join(f"{name}={value}" for name, value in topic.config.items())
+        click.echo(
+            f"{'there ' if topic.exists else 'create'} {topic.name}"
+            f"  partitions={topic.partitions} replication={topic.replication} {config}"
+        )
+    if not only_plan:
+        asyncio.run(topics.provision(kafka))
 
 
 @main.command("env-example")

@@ -1,0 +1,96 @@
+"""Where trades are played: a running stack, its people, its payment stand-in."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+
+from bloxtr8.access import StaffRole
+from bloxtr8.dev.play.api import JSON, Api, ApiProblem
+from bloxtr8.dev.play.contract import sign_contract
+from bloxtr8.dev.play.people import People, Person
+from bloxtr8.dev.play.trade import Trade
+from bloxtr8.dev.stack import Stack
+from bloxtr8.messaging.signatures import Keyring
+from bloxtr8.store import database
+from proto.bloxtr8.common.v1 import common_pb2 as common
+
+_EVENTUALLY_SECONDS_MAX = 60.0
+_POLL_SECONDS = 0.1
+
+
+class Stage:
+    """Trades on `stack`. Made by `on_stage`."""
+
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
+        keys = stack.settings.keys.directory
+        self.stack = stack
+        self.api = Api(stack.url)
+        self.people = People(stack.settings, stack.clock)
+        self._http = http
+        self._signer = Keyring.load(keys, create=False).signer(common.PRODUCER_CONTRACTS)
+        self._trades = 0
+
+    async def trade(self, price_minor: int, *, payee: bool = True) -> Trade:
+        """Return a new trade between two new people; without `payee` the seller has no account."""
+        self._trades += 1
+        account = await self.payout_account() if payee else ""
+        buyer = await self.people.join(f"buyer {self._trades}")
+        seller = await self.people.join(f"seller {self._trades}", payout_account=account)
+        return Trade(self, buyer, seller, price_minor)
+
+    async def staff(self, role: StaffRole = StaffRole.ADMIN) -> Person:
+        """Return a new member of staff."""
+        return await self.people.join(role.name.lower(), role=role)
+
+    async def payout_account(self) -> str:
+        """Return a new connected account at the stand-in that can be paid."""
+        return str((await self.stripe("POST", "/accounts", {}))["id"])
+
+    async def sign(self, buyer: Person, seller: Person, price_minor: int) -> tuple[str, str]:
+        """Let both sides sign; return (contract id, escrow id)."""
+        now = self.stack.clock.now()
+        return await sign_contract(buyer, seller, price_minor, self._signer, now)
+
+    async def stripe(self, method: str, path: str, body: JSON) -> JSON:
+        """Use the stand-in's controls: be the buyer, the buyer's bank, a broken network."""
+        url = f"{self.stack.stripe.control_url}{path}"
+        async with self._http.request(method, url, json=body) as answer:
+            answer.raise_for_status()
+            result: JSON = await answer.json()
+            return result
+
+    def travel(self, by: timedelta) -> None:
+        """Move the clock of every process forward."""
+        self.stack.clock.advance(by)
+
+    async def eventually(self, ask: Callable[[], Awaitable[JSON]], *codes: str) -> JSON:
+        """Return `ask()` once it no longer answers one of the problem `codes`."""
+        until = time.monotonic() + _EVENTUALLY_SECONDS_MAX
+        while True:
+            try:
+                return await ask()
+            except ApiProblem as problem:
+                if problem.code not in codes or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+@asynccontextmanager
+async def on_stage(stack: Stack) -> AsyncIterator[Stage]:
+    """A stage on `stack`; this process's database is open as long."""
+    await database.open_database(stack.settings)
+    http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+    stage: Any = None
+    try:
+        stage = Stage(stack, http)
+        yield stage
+    finally:
+        if stage is not None:
+            await stage.api.close()
+        await http.close()
+        await database.close_database()
