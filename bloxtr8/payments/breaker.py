@@ -1,0 +1,69 @@
+"""A circuit breaker: a provider that fails is left alone for a while, then asked once."""
+
+from collections import deque
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from bloxtr8 import telemetry
+from bloxtr8.clock import Clock
+
+FAILURES_MAX = 5
+WINDOW = timedelta(seconds=60)
+PAUSE = timedelta(seconds=30)
+
+
+class BreakerState(IntEnum):
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Breaker:
+    """Opens after 5 failures within 60 s, for 30 s; then one probe decides.
+
+    `name` is the provider, a label of bounded values.
+    """
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._gauge = telemetry.BREAKER_STATE.labels(provider=name)
+        self._clock = clock
+        self._failures: deque[datetime] = deque(maxlen=FAILURES_MAX)
+        self._opened_at: datetime | None = None
+        self._probe_since: datetime | None = None
+        self._gauge.set(BreakerState.CLOSED)
+
+    @property
+    def state(self) -> BreakerState:
+        if self._opened_at is None:
+            return BreakerState.CLOSED
+        if self._clock.now() - self._opened_at < PAUSE:
+            return BreakerState.OPEN
+        return BreakerState.HALF_OPEN
+
+    def allows(self) -> bool:
+        """Tell whether a call may go out now; half open, only one at a time may."""
+        state = self.state
+        self._gauge.set(state)
+        if state is not BreakerState.HALF_OPEN:
+            return state is BreakerState.CLOSED
+        now = self._clock.now()
+        # A probe that never came back does not close the way for ever.
+        if self._probe_since is not None and now - self._probe_since < PAUSE:
+            return False
+        self._probe_since = now
+        return True
+
+    def succeeded(self) -> None:
+        self._failures.clear()
+        self._opened_at = self._probe_since = None
+        self._gauge.set(BreakerState.CLOSED)
+
+    def failed(self) -> None:
+        now = self._clock.now()
+        self._failures.append(now)
+        probing = self._probe_since is not None
+        full = len(self._failures) == FAILURES_MAX and now - self._failures[0] < WINDOW
+        if probing or full:
+            self._opened_at = now
+            self._probe_since = None
+            self._gauge.set(BreakerState.OPEN)
