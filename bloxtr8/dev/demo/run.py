@@ -1,0 +1,129 @@
+"""Running the demo: stack, scenes, observation, verification."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bloxtr8.dev import process
+from bloxtr8.dev.demo import screen
+from bloxtr8.dev.demo.observer import Observer
+from bloxtr8.dev.demo.report import Report, row_of
+from bloxtr8.dev.demo.scenes import SCRIPT, Director, Part, Scene
+from bloxtr8.dev.interrupt import INTERRUPTED, run_until_interrupted
+from bloxtr8.dev.play.stage import on_stage
+from bloxtr8.dev.stack import Stack, StackOptions, running_stack
+from bloxtr8.store.verify import verify
+
+_SCENE_SECONDS_MAX = 90.0
+_SETTLE_SECONDS_MAX = 20.0
+_SETTLE_POLL_SECONDS = 0.3
+_QUIET_SECONDS = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """`logs`: where the workers' logs are kept; None: nowhere."""
+
+    kafka: str = "embedded"
+    workers: int = 1
+    as_json: bool = False
+    logs: Path | None = None
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Play the demo and return the exit code: 0 only if everything holds."""
+    console = Console(highlight=False)
+    try:
+        report = run_until_interrupted(_play(options, console))
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return INTERRUPTED
+    except process.StartFailed as error:
+        console.print(str(error), markup=False)
+        return 1
+    console.print(screen.summary(report))
+    console.print(screen.verdict(report))
+    if options.as_json:
+        print(json.dumps(report.to_json()), flush=True)  # noqa: T201
+    return 0 if report.holds else 1
+
+
+async def _play(options: DemoOptions, console: Console) -> Report:
+    started = time.monotonic()
+    with screen.Screen(console) as show:
+        stack_options = StackOptions(options.kafka, options.workers, logs=options.logs)
+        async with running_stack(stack_options, show.say) as stack, on_stage(stack) as stage:
+            observer = Observer(stack.settings.kafka)
+            await observer.start()
+            try:
+                director = Director(stage, observer, show.tell)
+                scenes = await _scenes(director, show)
+                show.say("verify")
+                differences = await _settled_differences(observer)
+                return _report(options, stack, observer, scenes, differences, started)
+            finally:
+                await observer.stop()
+
+
+async def _scenes(director: Director, show: screen.Screen) -> list[Scene]:
+    played: list[Scene] = []
+    for act in SCRIPT:
+        scenes = [Scene(part.name, part.ends) for part in act]
+        for scene in scenes:
+            show.add(scene)
+        played += scenes
+        await asyncio.gather(
+            *(_scene(director, part, scene) for part, scene in zip(act, scenes, strict=True))
+        )
+    return played
+
+
+async def _scene(director: Director, part: Part, scene: Scene) -> None:
+    try:
+        async with asyncio.timeout(_SCENE_SECONDS_MAX):
+            await part.play(director, scene)
+    except Exception as error:
+        # One scene that fails must not hide what the others show.
+        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        scene.failure = f"{scene.name}: " + "; ".join(map(repr, causes))
+        director.tell(scene, scene.failure)
+        return
+    assert scene.done, "a scene that returns has brought its trades to their end"
+    director.tell(scene, "done")
+
+
+async def _settled_differences(observer: Observer) -> tuple[str, ...]:
+    """Return what `verify` finds once everything that is under way has arrived."""
+    await observer.quiet(_QUIET_SECONDS, timeout_seconds=_SETTLE_SECONDS_MAX)
+    until = time.monotonic() + _SETTLE_SECONDS_MAX
+    while True:
+        report = await verify()
+        if report.ok or time.monotonic() > until:
+            return tuple(map(str, report.differences))
+        await asyncio.sleep(_SETTLE_POLL_SECONDS)
+
+
+def _report(
+    options: DemoOptions,
+    stack: Stack,
+    observer: Observer,
+    scenes: list[Scene],
+    differences: tuple[str, ...],
+    started: float,
+) -> Report:
+    provider = stack.stripe.world
+    trades = [(scene, trade) for scene in scenes for trade in scene.trades]
+    return Report(
+        rows=tuple(row_of(scene, trade, observer, provider) for scene, trade in trades),
+        total=observer.figures({trade.escrow_id for _, trade in trades}),
+        failures=tuple(scene.failure for scene in scenes if scene.failure),
+        differences=differences,
+        dead_letters=tuple(observer.dead_letters),
+        duplicates=observer.all_duplicates(),
+        kafka=options.kafka,
+        seconds=time.monotonic() - started,
+    )
