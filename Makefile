@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: setup demo dev test lint bench proto lock clean
+.PHONY: setup demo dev test test-apache lint bench proto lock clean
 
 setup: $(VENV)/.ready
 
@@ -26,6 +26,9 @@ lint: setup
 
 test: lint
 	@$(VENV)/bin/pytest -m "not apache and not long" $(ARGS)
+
+test-apache: setup
+	@$(VENV)/bin/pytest -m "apache and not long" $(ARGS)
 
 bench: setup
 	@$(PY) -m tests.bench $(ARGS)
