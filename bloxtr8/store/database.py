@@ -36,7 +36,6 @@ _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _UNREACHABLE = (
     DBConnectionError,
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -172,7 +171,7 @@ async def transaction() -> AsyncIterator[Transaction]:
     try:
         async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
             connection = await wrapper.__aenter__()
-    except _UNREACHABLE as error:
+    except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable from error
     try:
         async with connection.transaction():
@@ -268,8 +267,8 @@ def to_json(value: Any) -> str:
 
 
 def _connection_lost(connection: Any, error: Exception) -> bool:
-    # A time-out or OSError raised by the caller's own work says nothing about the database.
-    if isinstance(error, OSError | TimeoutError):
+    # These may come from the caller's own work and then say nothing about the database.
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
         return bool(connection.is_closed())
     return isinstance(error, _UNREACHABLE)
 
