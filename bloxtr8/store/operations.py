@@ -48,7 +48,8 @@ class Submission:
 
     `claim` makes the request repeatable; `reply` turns the operation's row into the document
     that is kept for that. `also` runs in the same transaction, after the operation's row is in.
-    With `approval_id` the operation waits as PENDING_APPROVAL and nothing is published.
+    With `approval_id` (staff) or `waits_until` (the other party) the operation waits as
+    PENDING_APPROVAL and nothing is published.
     """
 
     command: EscrowCommand
@@ -58,6 +59,11 @@ class Submission:
     reply: Callable[[Row], dict[str, Any]] | None = None
     also: Callable[[Transaction], Awaitable[None]] | None = None
     approval_id: UUID | None = None
+    waits_until: datetime | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.approval_id is not None or self.waits_until is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ async def submit_command(publisher: Publisher, clock: Clock, submission: Submiss
         return Submitted(row)
 
     submitted = await database.run_in_transaction(work)
-    if submitted.operation is not None and submission.approval_id is None:
+    if submitted.operation is not None and not submission.waits:
         sent = await send(publisher, clock, submission.command)
         return Submitted(submitted.operation | sent)
     return submitted
@@ -107,10 +113,10 @@ async def accept(tx: Transaction, submission: Submission, now: datetime) -> Row:
         UUID(command.escrow_id),
         submission.requested_by,
         submission.channel,
-        "PENDING_APPROVAL" if submission.approval_id else "ACCEPTED",
+        "PENDING_APPROVAL" if submission.waits else "ACCEPTED",
         command.SerializeToString(),
         command.metadata.traceparent,
-        now + SEND_FOR,
+        submission.waits_until or now + SEND_FOR,
         submission.approval_id,
         now,
     )
@@ -314,9 +320,11 @@ class Sweeper:
 
     async def _give_up(self, tx: Transaction, now: datetime) -> None:
         await tx.execute(
-            "UPDATE operations SET status = 'REJECTED', error_code = 'not_sent',"
+            "UPDATE operations SET status = 'REJECTED', error_code ="
+            " CASE status WHEN 'ACCEPTED' THEN 'not_sent' ELSE 'approval_expired' END,"
             " finished_at = $1, updated_at = $1 WHERE id IN (SELECT id FROM operations"
-            " WHERE status = 'ACCEPTED' AND finished_at IS NULL AND not_after <= $1"
+            " WHERE status IN ('ACCEPTED', 'PENDING_APPROVAL')"
+            " AND finished_at IS NULL AND not_after <= $1"
             " LIMIT $2 FOR UPDATE SKIP LOCKED)",
             now,
             _SWEEP_MAX,
