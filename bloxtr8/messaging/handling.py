@@ -20,7 +20,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.messaging import metadata
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.messaging.schema import Poison
-from bloxtr8.messaging.topics import TopicSpec
+from bloxtr8.messaging.topics import MESSAGE_BYTES_MAX, TopicSpec
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 ATTEMPTS_MAX = 5
@@ -28,6 +28,10 @@ _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 30.0
 _ERROR_CHARS_MAX = 1_000
 _TRACE_CHARS_MAX = 8_000
+# A dead letter keeps whole whatever could have been a message. More than that only a batch that
+# was compressed can hold, and the letter would not fit on the queue.
+_KEY_KEPT_BYTES_MAX = 4 * 1024
+_HEADERS_KEPT_BYTES_MAX = 64 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -153,7 +157,7 @@ async def dead_letter(
 ) -> None:
     """Put the message on the topic's DLQ; the process ends when the broker does not take it."""
     letter = _letter(delivery, failure, policy.clock.now())
-    key = delivery.key or b"-"
+    key = letter.key or b"-"
     try:
         await policy.publisher.publish_raw(
             spec.dlq, key, letter.SerializeToString(), {"type": b"dead_letter"}
@@ -180,12 +184,36 @@ def _letter(delivery: Delivery, failure: _Failure, now: datetime) -> common.Dead
         topic=delivery.topic,
         partition=delivery.partition,
         offset=delivery.offset,
-        key=delivery.key,
-        value=delivery.value,
-        headers=[common.Header(name=n, value=v) for n, v in delivery.headers.items()],
+        key=delivery.key[:_KEY_KEPT_BYTES_MAX],
+        value=delivery.value[:MESSAGE_BYTES_MAX],
+        headers=_headers_kept(delivery),
         error_type=failure.kind,
-        error=failure.error[:_ERROR_CHARS_MAX],
+        error=_error_text(delivery, failure),
         attempts=failure.attempts,
         failed_at=metadata.timestamp(now),
-        trace=failure.trace,
+        trace=_writable(failure.trace),
     )
+
+
+def _headers_kept(delivery: Delivery) -> list[common.Header]:
+    kept: list[common.Header] = []
+    left = _HEADERS_KEPT_BYTES_MAX
+    for name, value in delivery.headers.items():
+        header = common.Header(name=name, value=value)
+        left -= header.ByteSize()
+        if left < 0:
+            break
+        kept.append(header)
+    return kept
+
+
+def _error_text(delivery: Delivery, failure: _Failure) -> str:
+    cut = ""
+    if len(delivery.key) > _KEY_KEPT_BYTES_MAX or len(delivery.value) > MESSAGE_BYTES_MAX:
+        cut = f" (cut: key {len(delivery.key)} bytes, value {len(delivery.value)} bytes)"
+    return _writable(failure.error)[: _ERROR_CHARS_MAX - len(cut)] + cut
+
+
+def _writable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot say (half a surrogate pair) replaced."""
+    return text.encode("utf-8", "replace").decode()

@@ -69,13 +69,14 @@ class Keyring:
 
     def verify(self, topic: str, key: bytes, value: bytes, headers: dict[str, bytes]) -> int:
         """Return the producer that signed; raises SignatureInvalid."""
-        key_id = headers.get(KEY_ID_HEADER, b"").decode("ascii", "replace")
+        # A header may be there without a value.
+        key_id = (headers.get(KEY_ID_HEADER) or b"").decode("ascii", "replace")
         trusted = self._trusted.get(key_id)
         if trusted is None:
             raise SignatureInvalid("unsigned, or signed with a key that nobody trusts")
         try:
             trusted.public_key.verify(
-                headers.get(SIGNATURE_HEADER, b""), signed_bytes(topic, key, value)
+                headers.get(SIGNATURE_HEADER) or b"", signed_bytes(topic, key, value)
             )
         except InvalidSignature:
             raise SignatureInvalid(f"the signature of {key_id} does not fit") from None
@@ -138,17 +139,22 @@ def _producers() -> dict[str, int]:
     }
 
 
+def _key_number(path: Path) -> int:
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 def _load_signers(directory: Path, trusted: dict[str, TrustedKey]) -> dict[int, Signer]:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     signers: dict[int, Signer] = {}
-    for path in sorted(directory.glob("*.pem")):
+    for path in sorted(directory.glob("*.pem"), key=_key_number):
         trusted_key = trusted.get(path.stem)
         if trusted_key is None:
             continue
         private = load_pem_private_key(path.read_bytes(), password=None)
         assert isinstance(private, Ed25519PrivateKey), f"{path} is not an Ed25519 key"
-        # Sorted by name: the highest number of a producer wins.
+        # The highest number of a producer comes last and wins.
         signers[trusted_key.producer] = Signer(path.stem, trusted_key.producer, private)
     return signers
 

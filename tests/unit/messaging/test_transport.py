@@ -1,0 +1,129 @@
+"""The consumer's books: never commit past a message that is not acknowledged."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bloxtr8.messaging.transport import _Ledger
+
+
+def test_nothing_fetched_nothing_committed() -> None:
+    assert _Ledger().settle() is None
+
+
+def test_a_missing_head_is_not_passed() -> None:
+    # faust-streaming#606: with 5 at work and 6, 7, 8 done, stock Faust commits 9.
+    ledger = _Ledger()
+    for offset in (5, 6, 7, 8):
+        ledger.fetch(offset)
+    ledger.acked |= {6, 7, 8}
+    assert ledger.settle() is None
+    ledger.acked.add(5)
+    assert ledger.settle() == 9
+
+
+def test_offsets_that_the_broker_left_out_are_no_hole() -> None:
+    # Transaction markers and compaction leave gaps that nobody ever fetches.
+    ledger = _Ledger()
+    for offset in (5, 9, 12):
+        ledger.fetch(offset)
+    ledger.acked |= {5, 9}
+    assert ledger.settle() == 10
+    ledger.acked.add(12)
+    assert ledger.settle() == 13
+
+
+def test_a_withheld_message_holds_for_ever() -> None:
+    ledger = _Ledger()
+    for offset in (0, 1, 2):
+        ledger.fetch(offset)
+    ledger.withheld.add(1)
+    ledger.acked |= {0, 1, 2}
+    assert ledger.settle() == 1
+    assert ledger.settle() is None
+
+
+def test_fetching_again_what_is_done_changes_nothing() -> None:
+    ledger = _Ledger()
+    ledger.fetch(0)
+    ledger.acked.add(0)
+    assert ledger.settle() == 1
+    ledger.fetch(0)
+    assert ledger.settle() is None
+    ledger.fetch(1)
+    ledger.acked.add(1)
+    assert ledger.settle() == 2
+
+
+class Books(RuleBasedStateMachine):
+    """A partition in which messages are fetched in order, acknowledged in any, some never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = _Ledger()
+        self.next = 0
+        self.open: set[int] = set()
+        self.withheld: set[int] = set()
+        self.committed = 0
+        self.ever: list[int] = []
+
+    @rule(gap=st.integers(0, 3), count=st.integers(1, 5))
+    def fetch(self, gap: int, count: int) -> None:
+        self.next += gap
+        for _ in range(count):
+            self.ledger.fetch(self.next)
+            self.open.add(self.next)
+            self.ever.append(self.next)
+            self.next += 1
+
+    @precondition(lambda self: self.ever)
+    @rule(data=st.data())
+    def fetch_again(self, data: st.DataObject) -> None:
+        self.ledger.fetch(data.draw(st.sampled_from(self.ever)))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.open)))
+        self.ledger.acked.add(offset)
+        if offset not in self.withheld:
+            self.open.discard(offset)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def withhold(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.open)))
+        self.ledger.withheld.add(offset)
+        self.withheld.add(offset)
+
+    @rule()
+    def commit(self) -> None:
+        offset = self.ledger.settle()
+        if offset is not None:
+            assert offset > self.committed, "committed offsets only grow"
+            self.committed = offset
+        done = [o for o in self.ever if all(p > o for p in self.open)]
+        assert self.committed == max((o + 1 for o in done), default=0), "as far as can be, too"
+
+    @invariant()
+    def nothing_open_is_behind(self) -> None:
+        assert all(offset >= self.committed for offset in self.open)
+
+    @invariant()
+    def the_books_stay_small(self) -> None:
+        assert len(self.ledger.heap) == len(self.ledger.fetched)
+
+
+TestBooks = Books.TestCase
+
+
+@given(st.permutations(range(12)))
+def test_any_order_of_acknowledgement_ends_at_the_same_offset(order: list[int]) -> None:
+    ledger = _Ledger()
+    for offset in range(12):
+        ledger.fetch(offset)
+    last = 0
+    for offset in order:
+        ledger.acked.add(offset)
+        last = ledger.settle() or last
+    assert last == 12
