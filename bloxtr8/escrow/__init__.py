@@ -1,1 +1,19 @@
 """The escrow rules, pure: no Faust, no database, no clock, no network."""
+
+from bloxtr8.escrow.authority import permits
+from bloxtr8.escrow.change import Cause, Context
+from bloxtr8.escrow.deadlines import next_wakeup
+from bloxtr8.escrow.decide import Decision, Verdict, decide, refuse
+from bloxtr8.escrow.evolve import evolve
+
+__all__ = [
+    "Cause",
+    "Context",
+    "Decision",
+    "Verdict",
+    "decide",
+    "evolve",
+    "next_wakeup",
+    "permits",
+    "refuse",
+]
