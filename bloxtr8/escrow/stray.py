@@ -3,8 +3,8 @@
 from bloxtr8 import ids
 from bloxtr8.escrow import holds, orders, states
 from bloxtr8.escrow.access import require_second_approval
+from bloxtr8.escrow.appliers import STRAY_MAX
 from bloxtr8.escrow.change import Change, Ignored
-from bloxtr8.escrow.evolve import STRAY_MAX
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
