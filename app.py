@@ -58,6 +58,9 @@ def __getattr__(name: str) -> Any:
     # Made when asked for (`faust -A app`), not when a test imports this module.
     if name != "app":
         raise AttributeError(name)
+    from bloxtr8.cli import inspect
+
+    inspect.register()
     settings = Settings()
     telemetry.configure_logging(settings)
     globals()["app"] = made = make_app(settings)

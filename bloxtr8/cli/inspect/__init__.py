@@ -1,0 +1,6 @@
+"""What `faust -A app` can be asked about a running system; see docs/CLI.md."""
+
+
+def register() -> None:
+    """Add the commands to Faust's command line; importing them does it."""
+    from bloxtr8.cli.inspect import checks, dead_letters, escrows, timeline, topics  # noqa: F401
