@@ -16,11 +16,12 @@ _SIGN_IN_AGAIN_AFTER = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who can sign in. `role`: a member of staff."""
+    """Somebody who can sign in. `role`: a member of staff; `payout_method_id`: may be paid."""
 
     id: str
     name: str
     role: StaffRole | None
+    payout_method_id: str
     _people: "People" = field(repr=False)
     _session: Session | None = field(default=None, repr=False)
 
@@ -43,7 +44,8 @@ class People:
         self, name: str, *, role: StaffRole | None = None, payout_account: str = ""
     ) -> Person:
         """Register `name` (TIER_1); with `payout_account` they can be paid through Stripe."""
-        person = Person(str(ids.uuid7()), name, role, self)
+        method_id = str(ids.uuid7()) if payout_account else ""
+        person = Person(str(ids.uuid7()), name, role, method_id, self)
         now = self.clock.now()
         async with database.transaction() as tx:
             await tx.execute(
@@ -65,7 +67,7 @@ class People:
                     "INSERT INTO payout_methods"
                     " (id, user_id, kind, external_ref, status, verified_at, usable_from,"
                     " is_default) VALUES ($1, $2, 'STRIPE_ACCOUNT', $3, 'VERIFIED', $4, $4, true)",
-                    ids.uuid7(),
+                    UUID(method_id),
                     UUID(person.id),
                     payout_account,
                     now,

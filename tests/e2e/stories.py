@@ -1,0 +1,210 @@
+"""Ways a trade can go, told so that together they reach every transition."""
+
+from datetime import timedelta
+
+from bloxtr8.access import StaffRole
+from bloxtr8.dev.demo.observer import Observer
+from bloxtr8.dev.play import Person, Stage, Trade
+
+_ATTEMPTS_MAX = 5
+# Back-off between two attempts at the provider is at most an hour.
+_NEXT_ATTEMPT = timedelta(hours=1, minutes=1)
+_TRANSFERS = "POST /v1/transfers"
+_REFUNDS = "POST /v1/refunds"
+
+
+class Teller:
+    """Tells stories on `stage`; `admin` and `moderator` decide where staff must."""
+
+    def __init__(self, stage: Stage, observer: Observer, admin: Person, moderator: Person) -> None:
+        self.stage = stage
+        self.observer = observer
+        self.admin = admin
+        self.moderator = moderator
+
+    @classmethod
+    async def on(cls, stage: Stage, observer: Observer) -> "Teller":
+        admin = await stage.staff(StaffRole.ADMIN)
+        return cls(stage, observer, admin, await stage.staff(StaffRole.MODERATOR))
+
+    async def signed(self) -> Trade:
+        trade = await self.stage.trade(50_000)
+        await trade.sign()
+        return trade
+
+    async def funded(self) -> Trade:
+        trade = await self.signed()
+        await trade.fund()
+        return trade
+
+    async def delivered(self) -> Trade:
+        trade = await self.funded()
+        await trade.deliver()
+        return trade
+
+    async def heard(self, trade: Trade, body: str, times: int = 1) -> None:
+        await self.observer.heard(trade.escrow_id, body, times=times)
+
+    async def fault(self, route: str, fault: str, **more: object) -> None:
+        await self.stage.stripe("POST", "/faults", {"route": route, "fault": fault, **more})
+
+    async def bank_pays(self, trade: Trade, **order: object) -> None:
+        await self.stage.stripe("POST", f"/escrows/{trade.escrow_id}/pay", order)
+
+    # Stories that may be told at the same time.
+
+    async def paid_slowly_after_a_declined_card(self) -> None:
+        trade = await self.signed()
+        await trade.pay(outcome="decline")
+        await self.heard(trade, "payment_attempt_failed")
+        await self.bank_pays(trade, outcome="processing")
+        await self.heard(trade, "payment_processing")
+        await self.bank_pays(trade)
+        await trade.until("FUNDS_HELD")
+
+    async def overpaid_approved_and_released(self) -> None:
+        trade = await self.signed()
+        await trade.pay(amount_minor=60_000)
+        await trade.until("FUNDS_REVIEW")
+        await trade.staff(self.admin, "funds-review", {"decision": "APPROVE"})
+        await trade.until("FUNDS_HELD")
+        await trade.deliver()
+        await trade.release()
+        await trade.until("RELEASED")
+
+    async def underpaid_and_sent_back(self) -> None:
+        trade = await self.signed()
+        await trade.pay(amount_minor=40_000)
+        await trade.until("FUNDS_REVIEW")
+        await trade.staff(self.admin, "funds-review", {"decision": "REJECT"})
+        await trade.until("REFUNDED")
+
+    async def called_off(self) -> None:
+        trade = await self.signed()
+        await trade.pay_page()
+        await trade.cancel(trade.seller)
+        await trade.until("CANCELLED")
+
+    async def refunded_then_charged_back(self) -> None:
+        trade = await self.funded()
+        await trade.refund()
+        await trade.until("REFUNDED")
+        await trade.charge_back()
+        await self.heard(trade, "chargeback_recorded")
+
+    async def refunded_after_delivery(self) -> None:
+        trade = await self.delivered()
+        await trade.refund()
+        await trade.until("REFUNDED")
+
+    async def disputed_withdrawn_and_decided(self) -> None:
+        trade = await self.delivered()
+        await trade.dispute(trade.buyer)
+        await trade.withdraw_dispute(trade.buyer)
+        await trade.until("DELIVERED")
+        await trade.dispute(trade.seller, "UNRESPONSIVE")
+        await trade.resolve(self.moderator, "SPLIT", 20_000)
+        await trade.until("SPLIT")
+
+    async def settled_after_some_talk(self) -> None:
+        trade = await self.funded()
+        first = await trade.propose(trade.buyer, 10_000)
+        await trade.answer(trade.seller, first, "reject")
+        second = await trade.propose(trade.seller, 40_000)
+        await trade.answer(trade.seller, second, "withdraw")
+        third = await trade.propose(trade.buyer, 30_000)
+        await trade.answer(trade.seller, third, "accept")
+        await trade.until("SPLIT")
+
+    async def held_lifted_and_given_more_time(self) -> None:
+        trade = await self.funded()
+        await trade.staff(self.moderator, "hold", {"kind": "MANUAL"})
+        await trade.staff(self.moderator, "unhold", {})
+        until = self.stage.stack.clock.now() + timedelta(days=20)
+        await trade.staff(self.moderator, "extension", {"until": until.isoformat()})
+        await self.heard(trade, "deadline_extended")
+
+    async def paid_elsewhere(self) -> None:
+        trade = await self.signed()
+        path = f"/escrows/{trade.escrow_id}/payee"
+        method = {"payout_method_id": trade.seller.payout_method_id}
+        await self.stage.api.act(path, trade.seller, method)
+        await self.heard(trade, "payee_set")
+
+    async def charged_back_and_won(self) -> None:
+        trade = await self.funded()
+        case = await trade.charge_back()
+        await trade.until("DISPUTED")
+        await self._close(case, won=True)
+        await self.heard(trade, "chargeback_recorded", 2)
+
+    async def charged_back_after_release(self) -> None:
+        trade = await self.delivered()
+        await trade.release()
+        await trade.until("RELEASED")
+        case = await trade.charge_back()
+        await self.heard(trade, "chargeback_recorded")
+        await self._close(case, won=False)
+        await self.heard(trade, "chargeback_recorded", 2)
+
+    # Stories that need the provider to fail, or time to pass: one after the other.
+
+    async def paid_while_it_was_being_cancelled(self) -> None:
+        trade = await self.signed()
+        await trade.pay_page()
+        await self.fault("POST /v1/payment_intents/*/cancel", "delay", seconds=2)
+        await trade.cancel(trade.buyer)
+        await self.bank_pays(trade)
+        await trade.until("REFUNDED")
+
+    async def overpaid_while_it_was_being_cancelled(self) -> None:
+        trade = await self.signed()
+        await trade.pay_page()
+        await self.fault("POST /v1/payment_intents/*/cancel", "delay", seconds=2)
+        await trade.cancel(trade.buyer)
+        await self.bank_pays(trade, amount_minor=70_000)
+        await trade.until("FUNDS_REVIEW")
+        await trade.staff(self.admin, "funds-review", {"decision": "APPROVE"})
+        await trade.until("REFUNDED")
+
+    async def payout_fails_until_staff_help(self) -> None:
+        trade = await self.delivered()
+        await self.fault(_TRANSFERS, "refuse", times=_ATTEMPTS_MAX, code="balance_insufficient")
+        await trade.release()
+        await self._fail(trade, "payout_failed")
+        await trade.staff(self.admin, "retry-payout", {})
+        await trade.until("RELEASED")
+
+    async def refund_fails_until_staff_help(self) -> None:
+        trade = await self.funded()
+        await self.fault(_REFUNDS, "refuse", times=_ATTEMPTS_MAX, code="balance_insufficient")
+        await trade.refund()
+        await self._fail(trade, "refund_failed")
+        await trade.staff(self.admin, "retry-refund", {})
+        await trade.until("REFUNDED")
+
+    async def time_decides(self) -> None:
+        waiting, unsent, unconfirmed = [
+            await self.signed(),
+            await self.funded(),
+            await self.delivered(),
+        ]
+        argued = await self.funded()
+        await argued.dispute(argued.buyer)
+        self.stage.travel(timedelta(hours=37))
+        await self.heard(waiting, "deadline_approaching")
+        self.stage.travel(timedelta(hours=36))
+        await waiting.until("CANCELLED")
+        self.stage.travel(timedelta(days=5))
+        await unsent.until("REFUNDED")
+        await unconfirmed.until("RELEASED")
+        self.stage.travel(timedelta(days=24))
+        await self.heard(argued, "dispute_overdue")
+
+    async def _close(self, case: str, *, won: bool) -> None:
+        await self.stage.stripe("POST", f"/disputes/{case}/close", {"won": won})
+
+    async def _fail(self, trade: Trade, body: str) -> None:
+        for attempt in range(1, _ATTEMPTS_MAX + 1):
+            await self.heard(trade, body, attempt)
+            self.stage.travel(_NEXT_ATTEMPT)
