@@ -1,5 +1,6 @@
 """The escrow rules, pure: no Faust, no database, no clock, no network."""
 
+from bloxtr8.escrow.actions import allowed_actions
 from bloxtr8.escrow.authority import permits
 from bloxtr8.escrow.change import Cause, Context
 from bloxtr8.escrow.deadlines import next_wakeup
@@ -11,6 +12,7 @@ __all__ = [
     "Context",
     "Decision",
     "Verdict",
+    "allowed_actions",
     "decide",
     "evolve",
     "next_wakeup",

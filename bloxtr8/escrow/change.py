@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bloxtr8 import ids
 from bloxtr8.escrow import deadlines
 from bloxtr8.escrow.evolve import apply
-from bloxtr8.escrow.fees import Terms
+from bloxtr8.escrow.fees import Terms, terms_of
 from bloxtr8.escrow.lookup import EVENTS
 from bloxtr8.escrow.states import State
 from bloxtr8.escrow.transitions import Role, Row
@@ -87,15 +87,7 @@ class Change:
     @property
     def terms(self) -> Terms:
         """The amounts that the money plans are computed from."""
-        escrow = self.escrow
-        return Terms(
-            schedule=escrow.fee_schedule,
-            rail=escrow.rail,
-            price_minor=escrow.price.minor,
-            buyer_fee_minor=escrow.buyer_fee_minor,
-            seller_fee_minor=escrow.seller_fee_minor,
-            received_minor=escrow.received_minor,
-        )
+        return terms_of(self.escrow)
 
     def metadata(self, message_id: str) -> common.Metadata:
         """Return the metadata of a message that follows from the cause."""

@@ -19,7 +19,7 @@ def opened(change: Change, body: payments.ChargebackOpened) -> None:
     if _known(escrow, body.dispute_ref) is not None or len(escrow.chargebacks) >= CHARGEBACKS_MAX:
         raise Ignored("known already")
     _record(change, body.dispute_ref, body.amount.minor, events.CHARGEBACK_STATUS_OPEN)
-    if escrow.state in _DISPUTABLE:
+    if escrow.state in _DISPUTABLE and escrow.held_minor:
         _dispute(change)
     elif escrow.state == states.DISPUTED or _is_refund_deferred(escrow):
         holds.escalate(change, types.HOLD_KIND_CHARGEBACK)
@@ -38,12 +38,19 @@ def closed(change: Change, body: payments.ChargebackClosed) -> None:
     after_release = known.after_release if known is not None else None
     _record(change, body.dispute_ref, amount, status, after_release)
     if body.won:
-        if escrow.hold.kind == types.HOLD_KIND_CHARGEBACK and not holds.has_open_chargeback(escrow):
-            holds.release(change)
+        _lift_if_last(change)
     elif covers(escrow, escrow.held_minor) and (
         escrow.state in _STILL_HERE or _is_refund_deferred(escrow)
     ):
         returned_by_bank(change)
+
+
+def _lift_if_last(change: Change) -> None:
+    """The bank's own hold ends with its last open case, unless money is under way to the seller."""
+    escrow = change.escrow
+    mine = escrow.hold.kind == types.HOLD_KIND_CHARGEBACK
+    if mine and escrow.state not in states.PAYING_OUT and not holds.has_open_chargeback(escrow):
+        holds.release(change)
 
 
 def catch_up(change: Change) -> None:

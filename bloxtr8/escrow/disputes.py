@@ -7,6 +7,7 @@ from bloxtr8.escrow.transitions import Role
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
+from proto.bloxtr8.escrow.v1 import record_pb2 as records
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 
 _SYSTEM_REASONS = frozenset({types.DISPUTE_REASON_CHARGEBACK, types.DISPUTE_REASON_COMPLIANCE})
@@ -37,21 +38,17 @@ def raise_dispute(change: Change, body: commands.RaiseDispute) -> None:
     )
 
 
-def may_withdraw(change: Change) -> bool:
-    """Tell whether the actor opened the dispute and no bank has yet to decide."""
-    return is_opener(change.escrow.dispute.opened_by, change.actor.user_id) and not (
-        holds.has_open_chargeback(change.escrow)
-    )
-
-
-def is_opener(opened_by: common.Actor, user_id: str) -> bool:
-    return opened_by.kind == common.ACTOR_KIND_USER and opened_by.user_id == user_id
+def may_withdraw(escrow: records.Escrow, user_id: str) -> bool:
+    """Tell whether this user opened the dispute and no bank has yet to decide."""
+    opened_by = escrow.dispute.opened_by
+    own = opened_by.kind == common.ACTOR_KIND_USER and opened_by.user_id == user_id
+    return own and not holds.has_open_chargeback(escrow)
 
 
 def withdraw_dispute(change: Change, _: commands.WithdrawDispute) -> None:
     """Go back to where it was, with what was left of that state's deadline."""
     escrow = change.escrow
-    if not may_withdraw(change):
+    if not may_withdraw(escrow, change.actor.user_id):
         raise Refused(types.REFUSAL_CODE_NOT_ALLOWED, "Only who opened the dispute withdraws it.")
     dispute = escrow.dispute
     deadline = None

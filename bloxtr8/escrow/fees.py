@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bloxtr8.money import EXPONENTS
 from proto.bloxtr8.common.v1 import common_pb2 as common
+from proto.bloxtr8.escrow.v1 import record_pb2 as records
 
 # A proportion is in basis points of the price: 1 % = 100.
 _BPS = 10_000
@@ -82,6 +83,18 @@ class Terms:
     @property
     def excess_minor(self) -> int:
         return self.received_minor - self.due_minor
+
+
+def terms_of(escrow: records.Escrow) -> Terms:
+    """Return the amounts that an escrow's plans are computed from."""
+    return Terms(
+        schedule=escrow.fee_schedule,
+        rail=escrow.rail,
+        price_minor=escrow.price.minor,
+        buyer_fee_minor=escrow.buyer_fee_minor,
+        seller_fee_minor=escrow.seller_fee_minor,
+        received_minor=escrow.received_minor,
+    )
 
 
 def units(rail: int, whole: int) -> int:

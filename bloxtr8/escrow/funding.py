@@ -181,4 +181,5 @@ def _review(change: Change, body: Receipt, reference: str, reason: str, risk: st
         ),
         states.FUNDS_REVIEW,
     )
-    chargebacks.catch_up(change)
+    if same_currency:
+        chargebacks.catch_up(change)
