@@ -6,6 +6,7 @@ from bloxtr8.escrow.change import Cause, Context
 from bloxtr8.escrow.deadlines import next_wakeup
 from bloxtr8.escrow.decide import Decision, Verdict, decide, refuse
 from bloxtr8.escrow.evolve import evolve
+from bloxtr8.escrow.states import is_terminal
 
 __all__ = [
     "Cause",
@@ -15,6 +16,7 @@ __all__ = [
     "allowed_actions",
     "decide",
     "evolve",
+    "is_terminal",
     "next_wakeup",
     "permits",
     "refuse",

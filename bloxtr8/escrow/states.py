@@ -51,3 +51,8 @@ PAYING_OUT: frozenset[State] = frozenset({RELEASING, RELEASED, SPLITTING, SPLIT}
 def name(state: int) -> str:
     """Return e.g. "FUNDS_HELD"."""
     return types.EscrowState.Name(state).removeprefix("ESCROW_STATE_")  # type: ignore[arg-type]
+
+
+def is_terminal(state: State) -> bool:
+    """Tell whether an escrow in `state` has ended."""
+    return state in TERMINAL
