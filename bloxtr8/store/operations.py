@@ -249,31 +249,28 @@ async def finish(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
 
     Of several events of one command the last one's version stands.
     """
-    await tx.executemany(
-        "UPDATE operations SET status = $2, result = $3, error_code = $4, escrow_version = $5,"
-        " finished_at = coalesce(finished_at, $6), sent_at = coalesce(sent_at, $6),"
-        " updated_at = $6 WHERE id = $1"
-        " AND (status NOT IN ('SUCCEEDED', 'REJECTED')"
-        "      OR (status = 'REJECTED' AND error_code IN ('taken_back', 'not_sent'))"
-        "      OR (status = 'SUCCEEDED' AND $2 = 'SUCCEEDED' AND escrow_version < $5))",
-        [
-            (
-                outcome.command_id,
-                "REJECTED" if outcome.error_code else "SUCCEEDED",
-                None if outcome.error_code else _result(outcome),
-                outcome.error_code,
-                outcome.escrow_version,
-                outcome.at,
-            )
-            for outcome in outcomes
-        ],
+    if not outcomes:
+        return
+    known = await tx.fetch(
+        "UPDATE operations AS o SET status = n.status, result = n.result,"
+        " error_code = n.error_code, escrow_version = n.version,"
+        " finished_at = coalesce(o.finished_at, n.at), sent_at = coalesce(o.sent_at, n.at),"
+        " updated_at = n.at FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::text[],"
+        " $5::bigint[], $6::timestamptz[]) AS n (id, status, result, error_code, version, at)"
+        " WHERE o.id = n.id AND (o.status NOT IN ('SUCCEEDED', 'REJECTED')"
+        "  OR (o.status = 'REJECTED' AND o.error_code IN ('taken_back', 'not_sent'))"
+        "  OR (o.status = 'SUCCEEDED' AND n.status = 'SUCCEEDED'"
+        "      AND o.escrow_version < n.version)) RETURNING o.id, o.updated_at",
+        [outcome.command_id for outcome in outcomes],
+        ["REJECTED" if outcome.error_code else "SUCCEEDED" for outcome in outcomes],
+        [None if outcome.error_code else _result(outcome) for outcome in outcomes],
+        [outcome.error_code for outcome in outcomes],
+        [outcome.escrow_version for outcome in outcomes],
+        [outcome.at for outcome in outcomes],
     )
-    await staff_tasks.close(
-        tx,
-        [("STALLED_OPERATION", str(outcome.command_id)) for outcome in outcomes],
-        "answered",
-        max((outcome.at for outcome in outcomes), default=None),
-    )
+    if known:
+        subjects = [("STALLED_OPERATION", str(row["id"])) for row in known]
+        await staff_tasks.close(tx, subjects, "answered", known[0]["updated_at"])
 
 
 class Sweeper:
