@@ -6,30 +6,51 @@ from functools import partial
 from aiohttp import web
 
 from bloxtr8.access.tokens import AccessTokens
+from bloxtr8.payments.pg_store import PostgresStore
+from bloxtr8.payments.service import PaymentPages
+from bloxtr8.payments.stripe_rail import StripeRail
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.deps import DEPS, Deps, Process
 from web.limits import Limiter
 from web.middleware import MIDDLEWARES
 from web.routes import Route
 from web.serve import serve
-from web.views import system
+from web.views import (
+    approvals,
+    disputes,
+    escrows,
+    internal,
+    operations,
+    payments,
+    staff,
+    system,
+    trade,
+    webhooks,
+)
 
-ROUTES: tuple[Route, ...] = (*system.ROUTES,)
+ROUTES: tuple[Route, ...] = (
+    *system.ROUTES,
+    *internal.ROUTES,
+    *webhooks.ROUTES,
+    *escrows.ROUTES,
+    *trade.ROUTES,
+    *disputes.ROUTES,
+    *payments.ROUTES,
+    *operations.ROUTES,
+    *staff.ROUTES,
+    *approvals.ROUTES,
+)
+# What a worker without the API serves: how it is, and its table to the other workers.
+_AGENTS_ROUTES = (*system.ROUTES, *internal.ROUTES)
 
 
 def install(application: web.Application, process: Process) -> None:
-    """Put routes and middleware on `application`; on one that has them: nothing happens.
-
-    A process of role `agents` only tells how it is.
-    """
+    """Put routes and middleware on `application`; on one that has them: nothing happens."""
     if DEPS in application:
         return
-    application[DEPS] = Deps(
-        process=process,
-        tokens=AccessTokens.from_settings(process.settings, process.clock),
-        limiter=Limiter(process.settings.web.rate_percent, time.monotonic),
-    )
+    application[DEPS] = _deps(application, process)
     application.middlewares.extend(MIDDLEWARES)
-    for route in system.ROUTES if process.settings.role == "agents" else ROUTES:
+    for route in _AGENTS_ROUTES if process.settings.role == "agents" else ROUTES:
         handler = partial(serve, route)
         if route.method == "GET":
             application.router.add_get(route.path, handler, allow_head=True)
@@ -42,3 +63,20 @@ def make_web(process: Process) -> web.Application:
     application = web.Application()
     install(application, process)
     return application
+
+
+def _deps(application: web.Application, process: Process) -> Deps:
+    settings, clock = process.settings, process.clock
+    stripe = StripeRail(settings.stripe, clock)
+
+    async def close(_application: web.Application) -> None:
+        await stripe.close()
+
+    application.on_cleanup.append(close)
+    store = PostgresStore(process.keyring.signer(common.PRODUCER_PAYMENTS), clock)
+    return Deps(
+        process=process,
+        tokens=AccessTokens.from_settings(settings, clock),
+        limiter=Limiter(settings.web.rate_percent, time.monotonic),
+        payment_pages=PaymentPages(store, stripe, settings.stripe.publishable_key, clock),
+    )

@@ -7,9 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from bloxtr8.access.identity import Identity, StaffRole
+from bloxtr8.store.idempotency import Claim
 from web.cases import Case
 from web.deps import Deps
-from web.idempotency import Key
 from web.routes import Route
 
 
@@ -28,7 +28,7 @@ class Call:
     identity: Identity | None
     role: StaffRole | None
     case: Case | None
-    key: Key | None
+    key: Claim | None
     body: Any
     query: Any
 

@@ -7,6 +7,7 @@ from bloxtr8.errors import NotFound
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import currency_code
 from bloxtr8.store import database
+from bloxtr8.store.database import Transaction
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 
 Side = Literal["BUYER", "SELLER"]
@@ -38,11 +39,12 @@ class Case:
         return f"K-{self.contract_ref[2:]}" if self.contract_ref else None
 
 
-async def load(escrow_id: str, user_id: str) -> Case:
-    """Return the escrow from the mirror; raises NotFound when there is none."""
+async def load(escrow_id: str, user_id: str, tx: Transaction | None = None) -> Case:
+    """Return the escrow from the mirror, read in `tx` if given; raises NotFound."""
     if not is_uuid(escrow_id):
         raise NotFound
-    row = await database.fetchrow(
+    fetchrow = tx.fetchrow if tx is not None else database.fetchrow
+    row = await fetchrow(
         "SELECT e.state_bytes, c.ref FROM escrows e"
         " LEFT JOIN contracts c ON c.escrow_id = e.id WHERE e.id = $1",
         escrow_id,

@@ -11,6 +11,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
+from bloxtr8.payments.service import PaymentPages
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.limits import Limiter
 
@@ -59,6 +60,7 @@ class Deps:
     process: Process
     tokens: AccessTokens
     limiter: Limiter
+    payment_pages: PaymentPages
     schema_current: bool = False
 
     @property

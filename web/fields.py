@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -65,27 +65,23 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def text_of(shortest: int, longest: int) -> Any:
-    """Return the type of a person's text of `shortest` to `longest` characters, cleaned."""
+def text(shortest: int, longest: int) -> AfterValidator:
+    """Return what makes a `str` a person's text of `shortest` to `longest` characters."""
 
-    def within(text: str) -> str:
+    def checked(given: str) -> str:
         # Judged after cleaning: blanks do not make a text long enough.
-        if not shortest <= len(text) <= longest:
+        cleaned = clean_text(given)
+        if not shortest <= len(cleaned) <= longest:
             raise ValueError(f"give {shortest} to {longest} characters")
-        return text
+        return cleaned
 
-    return Annotated[
-        str,
-        StringConstraints(max_length=longest * 2),
-        AfterValidator(clean_text),
-        AfterValidator(within),
-    ]
+    return AfterValidator(checked)
 
 
 Id = Annotated[str, AfterValidator(_uuid)]
 Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Reason = text_of(10, 1_000)
+Reason = Annotated[str, text(10, 1_000)]
 
 
 class MoneyIn(Body):

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +15,7 @@ from bloxtr8.errors import (
     IdempotencyKeyReused,
 )
 from bloxtr8.store import database
+from bloxtr8.store.idempotency import Claim, Stored
 from web.routes import KeyRule, Reply, Route
 
 _KEY = re.compile(r"[\x21-\x7e]{16,255}")
@@ -25,25 +25,13 @@ HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A caller's key: its scope (caller, method, path) and the fingerprint of the request."""
+def read_key(
+    request: web.Request, route: Route, identity: Identity | None, now: datetime
+) -> Claim | None:
+    """Return the request's key, still without the fingerprint of its body.
 
-    caller: str
-    route: str
-    key: str
-    fingerprint: bytes
-    kept: timedelta
-
-    def with_body(self, raw: bytes) -> "Key":
-        """Return the key with the fingerprint of the whole request."""
-        canonical = json.dumps(json.loads(raw or b"{}"), sort_keys=True, separators=(",", ":"))
-        text = f"{self.route}\n{canonical}".encode()
-        return replace(self, fingerprint=hashlib.sha256(text).digest())
-
-
-def read_key(request: web.Request, route: Route, identity: Identity | None) -> Key | None:
-    """Return the request's key; raises IdempotencyKeyMissing and IdempotencyKeyMalformed."""
+    Raises IdempotencyKeyMissing and IdempotencyKeyMalformed.
+    """
     if route.key is KeyRule.NONE or identity is None:
         return None
     value = request.headers.get(HEADER)
@@ -54,12 +42,21 @@ def read_key(request: web.Request, route: Route, identity: Identity | None) -> K
     if not _KEY.fullmatch(value):
         raise IdempotencyKeyMalformed
     kept = _KEPT_MONEY if route.key is KeyRule.REQUIRED else _KEPT
-    # Hashed, so that every path fits the column; the fingerprint tells requests apart.
+    # Hashed, so that every path fits the column.
     scope = hashlib.sha256(f"{request.method} {request.path}".encode()).hexdigest()
-    return Key(identity.user_id, scope, value, b"", kept)
+    return Claim(identity.user_id, scope, value, b"", now + kept)
 
 
-async def stored_reply(key: Key | None, now: datetime) -> Reply | None:
+def with_body(key: Claim | None, raw: bytes) -> Claim | None:
+    """Return the key with the fingerprint of the whole request: method, path, canonical JSON."""
+    if key is None:
+        return None
+    canonical = json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":"))
+    fingerprint = hashlib.sha256(f"{key.route}\n{canonical}".encode()).digest()
+    return replace(key, fingerprint=fingerprint)
+
+
+async def earlier_reply(key: Claim | None, now: datetime) -> Reply | None:
     """Return the answer given to this request before; raises IdempotencyKeyReused."""
     if key is None:
         return None
@@ -75,6 +72,9 @@ async def stored_reply(key: Key | None, now: datetime) -> Reply | None:
         return None
     if row["fingerprint"] != key.fingerprint:
         raise IdempotencyKeyReused
-    response: Any = row["response"]
-    document = json.loads(response) if isinstance(response, str) else response
-    return Reply(document, row["status_code"], {REPLAYED_HEADER: "true"})
+    return replayed(Stored(row["status_code"], json.loads(row["response"])))
+
+
+def replayed(stored: Stored) -> Reply:
+    """Return a stored answer as it is given again."""
+    return Reply(stored.document, stored.status_code, {REPLAYED_HEADER: "true"})

@@ -11,13 +11,12 @@ from bloxtr8.access.identity import Identity, StaffRole
 from bloxtr8.errors import Bloxtr8Error, ConflictOfInterest, Forbidden, MfaRequired, NotFound
 from bloxtr8.store import database
 from web import body as bodies
-from web import cases
+from web import cases, idempotency
 from web.addresses import client_address
 from web.authentication import authenticate, require
 from web.call import Call
 from web.cases import Case
 from web.deps import DEPS, Deps
-from web.idempotency import read_key
 from web.limits import Allowance, RateClass
 from web.routes import Reply, Route, Who
 from web.trace import TRACEPARENT
@@ -44,10 +43,10 @@ async def serve(route: Route, request: web.Request) -> web.StreamResponse:
         identity = require(identity)
     role = await _permit(route, identity, now)
     case = await _case(route, request, identity, role)
-    key = read_key(request, route, identity)
-    raw, value = b"", None
+    key = idempotency.read_key(request, route, identity, now)
+    raw, value = b"{}", None
     if route.body is not None:
-        raw, _ = await bodies.read_json(request)
+        raw = await bodies.read_json(request)
         value = bodies.validated(route.body, raw)
     call = Call(
         request=request,
@@ -58,11 +57,11 @@ async def serve(route: Route, request: web.Request) -> web.StreamResponse:
         identity=identity,
         role=role,
         case=case,
-        key=key.with_body(raw) if key else None,
+        key=idempotency.with_body(key, raw),
         body=value,
         query=bodies.validated_query(route.query, request.query) if route.query else None,
     )
-    response = _response(await route.handler(call))
+    response = _response(await _handled_once(call))
     if allowance is not None:
         response.headers.update(allowance.headers())
     if identity is not None:
@@ -133,12 +132,27 @@ async def _case(
     return case
 
 
+async def _handled_once(call: Call) -> Reply:
+    """Return the stored answer of a repeated request, else the handler's."""
+    earlier = await idempotency.earlier_reply(call.key, call.now)
+    if earlier is not None:
+        return earlier
+    try:
+        return await call.route.handler(call)
+    except Bloxtr8Error:
+        # The first request with this key may have changed the state in the meantime.
+        earlier = await idempotency.earlier_reply(call.key, call.now)
+        if earlier is None:
+            raise
+        return earlier
+
+
 def _response(reply: Reply) -> web.StreamResponse:
     if isinstance(reply.body, web.StreamResponse):
         return reply.body
     content: bytes | None = None
     if isinstance(reply.body, BaseModel):
-        content = reply.body.model_dump_json().encode()
+        content = reply.body.model_dump_json(by_alias=True).encode()
     elif reply.body is not None:
         content = json.dumps(reply.body, ensure_ascii=False).encode()
     return web.Response(

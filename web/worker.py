@@ -1,13 +1,11 @@
 """Serving from a Faust worker: its web server, its table, its peers."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.messaging.signatures import Keyring
-from bloxtr8.store.database import close_database, open_database
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.application import install
 from web.deps import Publisher
@@ -63,8 +61,6 @@ class Worker:
 
 
 def register(app: Any) -> None:
-    """Serve the API from `app`'s web server."""
-    app.on_open(partial(open_database, app.settings))
-    app.on_close(close_database)
+    """Serve the API from `app`'s web server; the app opens the database."""
     # Directly on the server's application: its middleware covers Faust's own addresses too.
     install(app.web.web_app, Worker(app))

@@ -1,0 +1,104 @@
+"""Following a command: its operation, a list of them, taking one back."""
+
+from uuid import UUID
+
+from bloxtr8.errors import NotFound
+from bloxtr8.messaging.envelope import is_uuid
+from bloxtr8.store import database
+from bloxtr8.store import operations as store
+from web import answers, operations, pages
+from web.audit import audit
+from web.call import Call
+from web.limits import RateClass
+from web.requests import Nothing, OperationList, OperationRead
+from web.routes import Reply, Route, Who
+
+
+async def list_own(call: Call) -> Reply:
+    query: OperationList = call.query
+    at, last = pages.moment_position(call)
+    rows = await store.list_operations(
+        UUID(call.caller.user_id),
+        escrow_id=UUID(query.escrow_id) if query.escrow_id else None,
+        status=query.status,
+        before=(at, last) if at and last else None,
+        limit=query.limit + 1,
+    )
+    shown, cursor = pages.cut(call, rows, pages.by_moment("created_at"))
+    items = [operations.render(row) for row in shown]
+    body = answers.OperationPage(items=items, next_cursor=cursor)
+    return Reply(body, headers=pages.link(call, cursor))
+
+
+async def read(call: Call) -> Reply:
+    """The operation, at once or (`wait`) as soon as it is finished."""
+    query: OperationRead = call.query
+    operation_id = _id(call)
+    await _require_visible(call, operation_id)
+    row = await store.wait(operation_id, float(query.wait))
+    if row is None:
+        raise NotFound
+    return Reply(operations.render(row))
+
+
+async def take_back(call: Call) -> Reply:
+    """End what has not been sent."""
+    operation_id = _id(call)
+    row = await store.take_back(operation_id, UUID(call.caller.user_id), call.now)
+    async with database.transaction() as tx:
+        await audit(tx, call, "operation.taken_back", ("operation", str(operation_id)))
+    return Reply(operations.render(row))
+
+
+def _id(call: Call) -> UUID:
+    text = call.parameter("operation_id")
+    if not is_uuid(text):
+        raise NotFound
+    return UUID(text)
+
+
+async def _require_visible(call: Call, operation_id: UUID) -> None:
+    """The requester, the parties of the trade and staff may see an operation."""
+    row = await database.fetchrow(
+        "SELECT 1 AS visible FROM operations o LEFT JOIN escrows e ON e.id = o.escrow_id"
+        " WHERE o.id = $1 AND (o.requested_by = $2 OR e.buyer_id = $2 OR e.seller_id = $2"
+        " OR ($3 AND EXISTS (SELECT 1 FROM staff_members"
+        "     WHERE user_id = $2 AND revoked_at IS NULL)))",
+        operation_id,
+        call.caller.user_id,
+        call.caller.mfa,
+    )
+    if row is None:
+        raise NotFound
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/operations",
+        list_own,
+        Who.USER,
+        "Own operations",
+        query=OperationList,
+        answer=answers.OperationPage,
+    ),
+    Route(
+        "GET",
+        "/api/v1/operations/{operation_id}",
+        read,
+        Who.USER,
+        "One operation",
+        query=OperationRead,
+        answer=answers.OperationOut,
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/operations/{operation_id}",
+        take_back,
+        Who.USER,
+        "Take back what is not sent yet",
+        RateClass.WRITE,
+        body=Nothing,
+        answer=answers.OperationOut,
+    ),
+)
