@@ -28,6 +28,9 @@ class KafkaSettings(BaseModel):
     schema_registry_url: str = Field("", description="empty: plain Protobuf without framing")
     session_timeout_s: float = Field(15.0, gt=0)
     rebalance_timeout_s: float = Field(60.0, gt=0)
+    fetch_wait_s: float = Field(
+        0.5, gt=0, le=10, description="a broker's longest wait for new messages before it answers"
+    )
     standby_replicas: int = Field(0, ge=0, le=4, description="1 in production: fast fail-over")
     publish_timeout_s: float = Field(10.0, gt=0, description="wait for a broker's acknowledgement")
 

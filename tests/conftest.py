@@ -65,6 +65,7 @@ def settings(postgres_dsn: str, kafka_cluster: InProcessKafka, tmp_path: Path) -
             app_id=f"test-{uuid4().hex[:12]}",
             session_timeout_s=6,
             rebalance_timeout_s=10,
+            fetch_wait_s=InProcessKafka.FETCH_WAIT_SECONDS,
         ),
         postgres=PostgresSettings(dsn=SecretStr(postgres_dsn)),
         web=WebSettings(port=process.free_port()),

@@ -30,7 +30,7 @@ def demo(kafka: str | None, workers: int, as_json: bool, logs: Path | None) -> N
     Exit code 0 only if every trade ended as it should, every ledger balances, and no message
     was lost or had its effect twice.
     """
-    from bloxtr8.dev.demo import DemoOptions, run_demo
+    from bloxtr8.dev.demo.run import DemoOptions, run_demo
 
     options = DemoOptions(kafka or "embedded", workers, as_json, logs)
     raise SystemExit(run_demo(options))

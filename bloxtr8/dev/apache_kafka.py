@@ -60,6 +60,8 @@ def resolve_jars() -> Path:
 class ApacheKafka:
     """One broker that is its own controller. Without `directory` its data are temporary."""
 
+    FETCH_WAIT_SECONDS = 0.5
+
     def __init__(self, directory: Path | None = None) -> None:
         self._temporary = directory is None
         self._root = directory or Path(tempfile.mkdtemp(prefix="bloxtr8-kafka-"))

@@ -1,5 +1,7 @@
 """Kafka inside this process: librdkafka's own cluster, for demos and tests."""
 
+from collections.abc import Iterable
+
 from confluent_kafka import Producer
 
 _METADATA_SECONDS_MAX = 10.0
@@ -13,6 +15,8 @@ class InProcessKafka:
     """
 
     PARTITIONS = 4
+    # It lets a fetch wait for all of its time, even when something comes.
+    FETCH_WAIT_SECONDS = 0.01
 
     def __init__(self, brokers: int = 1) -> None:
         self._owner: Producer | None = Producer(
@@ -21,6 +25,12 @@ class InProcessKafka:
         nodes = self._owner.list_topics(timeout=_METADATA_SECONDS_MAX).brokers
         assert len(nodes) == brokers, "the cluster is made with its owner"
         self.bootstrap = ",".join(f"{node.host}:{node.port}" for node in nodes.values())
+
+    def create_topics(self, names: Iterable[str]) -> None:
+        """Make the topics appear now, so that nobody waits for them later."""
+        assert self._owner is not None, "the cluster is there"
+        for name in names:
+            self._owner.list_topics(name, timeout=_METADATA_SECONDS_MAX)
 
     def stop(self) -> None:
         """End the cluster and everything in it."""

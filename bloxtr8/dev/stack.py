@@ -27,7 +27,7 @@ from bloxtr8.dev.apache_kafka import ApacheKafka
 from bloxtr8.dev.kafka import InProcessKafka
 from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.dev.worker import Worker
-from bloxtr8.messaging.provision import provision
+from bloxtr8.messaging import provision
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.sandbox.stripe import StripeStandIn
 from bloxtr8.store.migrate import migrate
@@ -92,9 +92,11 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
         TokenKeys.load(settings.keys.directory, create=True)
         await migrate(settings)
         step.done("schema")
-        if isinstance(kafka, ApacheKafka):
-            await provision(settings.kafka)
-            step.done("topics")
+        if isinstance(kafka, InProcessKafka):
+            kafka.create_topics(topic.name for topic in provision.wanted(settings.kafka))
+        else:
+            await provision.provision(settings.kafka)
+        step.done("topics")
         stripe = _stripe(settings, clock)
         await stripe.start()
         undo.push_async_callback(stripe.stop)
@@ -165,6 +167,7 @@ def _settings(
             partitions=partitions,
             instance_id="worker-1",
             session_timeout_s=_SESSION_TIMEOUT_SECONDS,
+            fetch_wait_s=kafka.FETCH_WAIT_SECONDS,
         ),
         postgres=PostgresSettings(dsn=SecretStr(postgres.dsn(_DATABASE))),
         web=WebSettings(port=port, public_url=f"http://localhost:{port}"),

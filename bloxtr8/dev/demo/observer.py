@@ -71,6 +71,7 @@ class Observer:
             group_id=None,
             auto_offset_reset="earliest",
             metadata_max_age_ms=1000,
+            fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
         )
         self._reading: asyncio.Task[None] | None = None
         self._copies: Counter[tuple[str, str]] = Counter()
