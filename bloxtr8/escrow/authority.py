@@ -24,7 +24,7 @@ _PERMITTED: dict[int, frozenset[tuple[str, int]]] = {
     common.PRODUCER_BOT: _people(),
     common.PRODUCER_WEB: _people(),
     common.PRODUCER_DEADLINES: frozenset(
-        {("expire_deadline", _SYSTEM), ("remind_deadline", _SYSTEM)}
+        (cause, _SYSTEM) for cause in ("expire_deadline", "remind_deadline", "archive_escrow")
     ),
     common.PRODUCER_CONTRACTS: frozenset({("create_escrow", _SYSTEM)}),
     common.PRODUCER_OPERATOR: frozenset(

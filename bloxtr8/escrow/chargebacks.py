@@ -46,10 +46,10 @@ def closed(change: Change, body: payments.ChargebackClosed) -> None:
 
 
 def _lift_if_last(change: Change) -> None:
-    """The bank's own hold ends with its last open case, unless money is under way to the seller."""
+    """The hold that a chargeback set ends with the last open one."""
     escrow = change.escrow
     mine = escrow.hold.kind == types.HOLD_KIND_CHARGEBACK
-    if mine and escrow.state not in states.PAYING_OUT and not holds.has_open_chargeback(escrow):
+    if mine and not holds.has_open_chargeback(escrow):
         holds.release(change)
 
 

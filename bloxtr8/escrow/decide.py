@@ -154,7 +154,7 @@ def _run(change: Change, record: records.EscrowRecord) -> None:
         if body == "create_escrow" and change.role == Role.SYSTEM:
             raise Refused(types.REFUSAL_CODE_ALREADY_EXISTS, "This trade exists already.")
         if body in _TIMERS and change.role == Role.SYSTEM and change.row is None:
-            raise Ignored("no deadline runs")
+            raise Ignored("nothing here waits for time")
         access.check(change, change.row, body)
         if change.role != Role.SYSTEM and len(record.absorbed) >= ABSORBED_BY_PEOPLE_MAX:
             raise Refused(types.REFUSAL_CODE_NOT_ALLOWED, "This trade has had too many changes.")
@@ -199,7 +199,8 @@ def _bytes(message_id: str) -> bytes:
 
 
 _Handler = Callable[[Change, Any], None]
-_TIMERS = frozenset({"expire_deadline", "remind_deadline"})
+# Sent by time, not by people: where there is no row nothing is wrong. The agent itself archives.
+_TIMERS = frozenset({"expire_deadline", "remind_deadline", "archive_escrow"})
 _HANDLERS: dict[str, _Handler] = {
     "cancel_escrow": funding.cancel,
     "mark_delivered": delivery.mark_delivered,

@@ -97,9 +97,9 @@ def _check_until(change: Change, until: Timestamp) -> None:
     by_parties = change.role in PARTIES
     reach = deadlines.EXTENSION_PARTIES_SECONDS if by_parties else deadlines.EXTENSION_STAFF_SECONDS
     ends = deadlines.later(now, deadlines.left_seconds(escrow.deadline, now))
-    if deadlines.reached(now, until) or deadlines.reached(ends, until):
+    if deadlines.reached(until, now) or deadlines.reached(until, ends):
         raise Refused(
             types.REFUSAL_CODE_AMOUNT_OUT_OF_RANGE, "The new end must lie after the present one."
         )
-    if not deadlines.reached(deadlines.later(now, reach), until):
+    if not deadlines.reached(until, deadlines.later(now, reach)):
         raise Refused(types.REFUSAL_CODE_AMOUNT_OUT_OF_RANGE, "The new end lies too far ahead.")

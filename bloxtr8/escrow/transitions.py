@@ -217,7 +217,8 @@ ROWS: tuple[Row, ...] = (
         "returned it; lost in part: staff decide"),
     Row("30", _PAYING_OUT, "ChargebackOpened", _SYSTEM, (), ("ChargebackRecorded",),
         note="a receivable against the seller, who is frozen"),
-    Row("30a", _PAYING_OUT, "ChargebackClosed", _SYSTEM, (), ("ChargebackRecorded",)),
+    Row("30a", _PAYING_OUT, "ChargebackClosed", _SYSTEM, (), ("ChargebackRecorded",
+        "EscrowHoldLifted", "EscrowHeldByStaff"), (PAYOUT_ORDER, REFUND_ORDER)),
     Row("31", (FUNDS_REVIEW, *_TALKING, *_MOVING, *_ENDED), "PaymentSucceeded", _SYSTEM, (),
         _STRAY, (REFUND_ORDER,),
         note="another receipt than the one that counts: returned as STRAY_REFUND, deferred "
