@@ -115,7 +115,11 @@ def claim(operation: Operation, owner: str, now: datetime) -> Operation:
 
 
 def confirm(
-    operation: Operation, provider_ref: str, now: datetime, *, again_at: datetime | None = None
+    operation: Operation,
+    provider_ref: str | None,
+    now: datetime,
+    *,
+    again_at: datetime | None = None,
 ) -> Operation:
     """Return it as confirmed by the provider; `again_at`: its object is to be asked about then."""
     return replace(
@@ -164,14 +168,29 @@ def wait(operation: Operation, provider_ref: str, until: datetime) -> Operation:
 
 
 def hasten(operation: Operation, now: datetime) -> Operation:
-    """Return it due now: something was heard about it."""
-    return replace(operation, not_before=min(operation.not_before, now))
+    """Return it due now: something was heard about it.
+
+    It remembers during which try that was, because the answer to that try may be older.
+    """
+    heard = {**operation.result, "heard_in_try": operation.attempts}
+    return replace(operation, result=heard, not_before=min(operation.not_before, now))
+
+
+def was_heard(operation: Operation) -> bool:
+    """Tell whether something was heard since it was last taken up."""
+    return operation.result.get("heard_in_try") == operation.attempts
 
 
 def finish(operation: Operation, now: datetime, **result: Any) -> Operation:
     """Return a confirmed one with nothing left to ask about."""
     assert operation.status is Status.CONFIRMED, "only what is confirmed is finished"
     return replace(_released(operation), result={**operation.result, **result}, finished_at=now)
+
+
+def aim(operation: Operation, payment_ref: str) -> Operation:
+    """Return a cancellation that knows which instrument it is about."""
+    assert operation.kind is Kind.CANCEL, "only a cancellation is about an instrument"
+    return replace(operation, payment_ref=payment_ref)
 
 
 def order_again(operation: Operation, attempt: int, not_before: datetime) -> Operation:

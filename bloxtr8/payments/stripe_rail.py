@@ -58,9 +58,11 @@ class StripeRail:
 
     async def cancel(self, operation: Operation) -> InstrumentOutcome:
         ref = _required(operation.payment_ref)
+        # A refusal is kept under its key for a day, and an instrument that is processing may be
+        # open a minute later. Cancelling twice is cancelling once, so each try has its own key.
+        key: Any = {"idempotency_key": f"{operation.operation_id}:{operation.attempts}"}
         answer = await self._ask(
-            "intent_cancel",
-            lambda: self._calls.v1.payment_intents.cancel_async(ref, {}, _key(operation)),
+            "intent_cancel", lambda: self._calls.v1.payment_intents.cancel_async(ref, {}, key)
         )
         if isinstance(answer, Failed):
             # It was paid, cancelled or is processing: what it is now decides, not the refusal.

@@ -1,0 +1,107 @@
+"""The webhooks agent: keep a provider's call, find its escrow, pass it on to the payments agent."""
+
+from typing import Any
+
+from bloxtr8 import ids, telemetry
+from bloxtr8.messaging import metadata
+from bloxtr8.messaging.app import BloxtrApp
+from bloxtr8.messaging.handling import Delivery, Refused
+from bloxtr8.messaging.topics import PAYMENTS_COMMANDS, WEBHOOK_EVENTS
+from bloxtr8.payments import webhook_inbox as inbox
+from bloxtr8.payments.facts import ACCOUNT_UPDATED, facts_of
+from bloxtr8.payments.stripe_objects import BadObject
+from bloxtr8.payments.webhook_signatures import WebhookName
+from proto.bloxtr8.common.v1 import common_pb2 as common
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
+from proto.bloxtr8.webhook.v1 import webhook_pb2 as webhook
+from tables import provider_refs
+from tables.durable import DurableTable
+
+
+class WebhooksAgent:
+    """Writes the table `provider_refs` and matches calls to escrows by it."""
+
+    def __init__(self, app: BloxtrApp, table: DurableTable) -> None:
+        self._app = app
+        self._table = table
+
+    async def handle(self, message: webhook.WebhookEvent, delivery: Delivery) -> None:
+        if message.HasField("reference"):
+            await self._learn(message, delivery)
+            return
+        if message.provider != common.PROVIDER_STRIPE:
+            raise Refused(common.DEAD_LETTER_KIND_POISON, "the provider is unknown")
+        try:
+            await self._call(message)
+        except BadObject as error:
+            raise Refused(common.DEAD_LETTER_KIND_POISON, str(error)) from None
+
+    async def _learn(self, message: webhook.WebhookEvent, delivery: Delivery) -> None:
+        if message.metadata.producer != common.PRODUCER_PAYMENTS:
+            raise Refused(common.DEAD_LETTER_KIND_UNAUTHENTIC, "only payments knows references")
+        known = self._table.get(delivery.key)
+        if known is not None and provider_refs.escrow_of(known) == message.reference.escrow_id:
+            return
+        self._table[delivery.key] = message.SerializeToString()
+        try:
+            await self._table.settle(delivery.key, self._app.settings.kafka.publish_timeout_s)
+        except Exception as error:
+            # What the changelog holds is not known any more.
+            self._app.stop_process("changelog_unreachable", repr(error))
+            raise
+
+    async def _call(self, message: webhook.WebhookEvent) -> None:
+        call, now = message.call, self._app.clock.now()
+        name = WebhookName(call.provider_event_id, message.provider_payment_id, call.type)
+        if not await inbox.record(name, call.raw, metadata.moment(call.received_at)):
+            telemetry.DUPLICATES.labels(consumer="webhooks").inc()
+            return
+        if call.type == ACCOUNT_UPDATED:
+            await inbox.update_account(call.raw, now)
+        if not facts_of(call.raw):
+            await inbox.mark(name, inbox.IGNORED, now)
+            return
+        escrow_id = await self._escrow_of(message)
+        if not escrow_id:
+            telemetry.UNMATCHED_WEBHOOKS.labels(provider="STRIPE").inc()
+            await inbox.mark(name, inbox.UNMATCHED, now)
+            return
+        await inbox.mark(name, inbox.MATCHED, now, escrow_id=escrow_id)
+        await self._app.publisher.publish(PAYMENTS_COMMANDS, self._fact(message, escrow_id))
+
+    async def _escrow_of(self, message: webhook.WebhookEvent) -> str:
+        """Ask the signed body, then the table, then PostgreSQL."""
+        ref = message.provider_payment_id
+        return (
+            inbox.escrow_named_in(message.call.raw)
+            or provider_refs.escrow_of(self._table.get(ref.encode()))
+            or await inbox.escrow_of_artifact(ref)
+        )
+
+    def _fact(self, message: webhook.WebhookEvent, escrow_id: str) -> payments.PaymentCommand:
+        call = message.call
+        message_id = str(ids.derived("provider-event", "STRIPE", call.provider_event_id))
+        return payments.PaymentCommand(
+            metadata=metadata.caused_by(
+                message.metadata, common.PRODUCER_WEBHOOKS, self._app.clock.now(), message_id
+            ),
+            escrow_id=escrow_id,
+            rail=common.RAIL_STRIPE,
+            record_provider_event=payments.RecordProviderEvent(
+                provider=message.provider,
+                provider_event_id=call.provider_event_id,
+                provider_payment_id=message.provider_payment_id,
+                type=call.type,
+                body=call.raw,
+                received_at=call.received_at,
+            ),
+        )
+
+
+def register(app: BloxtrApp, table: DurableTable) -> None:
+    agent = WebhooksAgent(app, table)
+
+    async def handle(message: Any, delivery: Delivery) -> None:
+        await agent.handle(message, delivery)
+
+    app.handle(WEBHOOK_EVENTS, handle, name="webhooks")

@@ -1,0 +1,85 @@
+"""Taking a provider's facts into the book: ask about what was heard, say what is certain."""
+
+from datetime import datetime
+
+from bloxtr8.payments import book as books
+from bloxtr8.payments import operations
+from bloxtr8.payments.book import Book, StaffTask, money
+from bloxtr8.payments.disputes import DisputeFact, take_dispute
+from bloxtr8.payments.facts import AttemptFailed, Fact, Heard, TransferTakenBack
+from bloxtr8.payments.operations import UNDER_WAY, Kind, Status
+from proto.bloxtr8.common.v1 import common_pb2 as common
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
+
+
+def take_fact(book: Book, fact: Fact, event_id: str, cause: common.Metadata, now: datetime) -> None:
+    """Take one fact of the provider's event `event_id` into the book."""
+    if isinstance(fact, Heard):
+        _heard(book, fact, now)
+    elif isinstance(fact, AttemptFailed):
+        _attempt_failed(book, fact, event_id, cause, now)
+    elif isinstance(fact, TransferTakenBack):
+        _taken_back(book, fact, cause, now)
+    else:
+        _ask_about_instrument(book, fact, now)
+        take_dispute(book, fact, now)
+
+
+def _heard(book: Book, fact: Heard, now: datetime) -> None:
+    operation = book.operations.get(fact.operation_id)
+    if operation is None and fact.instrument_ref:
+        operation = book.intent_of(fact.instrument_ref)
+    if operation is None:
+        if fact.movement_ref:
+            # Money moved that nobody here ordered.
+            book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref))
+        return
+    if operation.due:
+        book.put(operations.hasten(operation, now))
+    elif fact.failed and operation.status is Status.CONFIRMED:
+        book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref, operation.amount_minor))
+    if fact.instrument_ref:
+        _hasten_refunds(book, fact.instrument_ref, now)
+
+
+def _hasten_refunds(book: Book, payment_ref: str, now: datetime) -> None:
+    for operation in list(book.operations.values()):
+        pending = operation.kind in operations.REFUNDS and operation.status in UNDER_WAY
+        if pending and operation.payment_ref == payment_ref and operation.attempts:
+            book.put(operations.hasten(operation, now))
+
+
+def _attempt_failed(
+    book: Book, fact: AttemptFailed, event_id: str, cause: common.Metadata, now: datetime
+) -> None:
+    intent = book.intent_of(fact.instrument_ref)
+    if intent is None or not intent.due:
+        return
+    body = payments.PaymentFailed(
+        operation_id=intent.operation_id, provider_ref=fact.instrument_ref, code=fact.code
+    )
+    book.say(now, cause, ("attempt-failed", event_id), payment_failed=body)
+
+
+def _taken_back(book: Book, fact: TransferTakenBack, cause: common.Metadata, now: datetime) -> None:
+    known = any(
+        entry.kind is Kind.PAYOUT and entry.provider_ref == fact.ref
+        for entry in book.operations.values()
+    )
+    if not known:
+        book.tasks.append(StaffTask("RECONCILIATION", fact.ref, fact.amount_minor))
+        return
+    body = payments.TransferReversed(
+        provider_ref=fact.ref, amount=money(fact.amount_minor, fact.currency)
+    )
+    book.say(now, cause, (fact.ref, "REVERSED", fact.amount_minor), transfer_reversed=body)
+
+
+def _ask_about_instrument(book: Book, fact: DisputeFact, now: datetime) -> None:
+    """A dispute is about a payment; if that is not known yet, it is asked for."""
+    receipt = book.artifacts.get(fact.payment_ref)
+    if receipt is not None and receipt.status in books.PAID:
+        return
+    intent = book.intent_of(fact.payment_ref)
+    if intent is not None and intent.due:
+        book.put(operations.hasten(intent, now))

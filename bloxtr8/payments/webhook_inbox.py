@@ -1,0 +1,106 @@
+"""Providers' calls in PostgreSQL: each kept once, matched to its escrow, never lost."""
+
+from datetime import datetime
+from typing import Any
+
+from bloxtr8 import ids
+from bloxtr8.messaging.envelope import is_uuid
+from bloxtr8.payments import stripe_objects as objects
+from bloxtr8.payments.facts import read_event
+from bloxtr8.payments.stripe_objects import BadObject
+from bloxtr8.payments.webhook_signatures import WebhookName
+from bloxtr8.store import staff_tasks
+from bloxtr8.store.database import fetchrow, transaction
+
+PROVIDER = "STRIPE"
+RECEIVED, MATCHED, UNMATCHED, HANDLED, IGNORED = (
+    "RECEIVED",
+    "MATCHED",
+    "UNMATCHED",
+    "HANDLED",
+    "IGNORED",
+)
+
+
+async def record(name: WebhookName, body: bytes, received_at: datetime) -> bool:
+    """Keep a call as it came. False when it was kept and handled before: it is a repetition."""
+    async with transaction() as tx:
+        await tx.execute(
+            "INSERT INTO webhook_events (id, provider, provider_event_id, provider_payment_id, "
+            "type, raw, status, received_at) VALUES ($1, $2, $3, $4, $5, $6, 'RECEIVED', $7) "
+            "ON CONFLICT (provider, provider_event_id) DO NOTHING",
+            ids.uuid7(),
+            PROVIDER,
+            name.provider_event_id,
+            name.provider_payment_id,
+            name.type,
+            body,
+            received_at,
+        )
+        status = await tx.fetchval(
+            "SELECT status FROM webhook_events WHERE provider = $1 AND provider_event_id = $2",
+            PROVIDER,
+            name.provider_event_id,
+        )
+    return status not in (HANDLED, IGNORED)
+
+
+async def mark(
+    name: WebhookName, status: str, now: datetime, *, escrow_id: str | None = None
+) -> None:
+    """Set how far a call has come; what is handled stays handled. UNMATCHED asks a person."""
+    async with transaction() as tx:
+        await tx.execute(
+            "UPDATE webhook_events SET status = $3, escrow_id = coalesce($4, escrow_id), "
+            "handled_at = $5 WHERE provider = $1 AND provider_event_id = $2 "
+            "AND status <> 'HANDLED'",
+            PROVIDER,
+            name.provider_event_id,
+            status,
+            escrow_id,
+            now if status == IGNORED else None,
+        )
+        if status == UNMATCHED:
+            task = staff_tasks.Task("RECONCILIATION", "webhook", name.provider_event_id[:64], None)
+            await staff_tasks.open_tasks(tx, [task], now)
+
+
+async def escrow_of_artifact(ref: str) -> str:
+    """Return the escrow that a provider's object belongs to, "" when it is not known."""
+    row = await fetchrow(
+        "SELECT escrow_id FROM payment_artifacts WHERE provider = $1 AND ref = $2", PROVIDER, ref
+    )
+    return "" if row is None else str(row["escrow_id"])
+
+
+def escrow_named_in(body: bytes) -> str:
+    """Return the escrow that the signed body itself names, "" when it names none."""
+    subject = _subject(body)
+    for named in (subject.get("transfer_group"), objects.metadata(subject).get("escrow_id")):
+        if isinstance(named, str) and is_uuid(named):
+            return named
+    return ""
+
+
+async def update_account(body: bytes, now: datetime) -> None:
+    """Take over whether a seller's connected account can be paid."""
+    account = _subject(body)
+    capabilities = objects.table(account, "capabilities")
+    usable = capabilities.get("transfers") == "active" and objects.flag(account, "payouts_enabled")
+    async with transaction() as tx:
+        await tx.execute(
+            "UPDATE payout_methods SET status = $2::text, verified_at = CASE WHEN $2::text = 'VERIFIED' "
+            "THEN coalesce(verified_at, $3) ELSE verified_at END, updated_at = $3 "
+            "WHERE kind = 'STRIPE_ACCOUNT' AND external_ref = $1 AND disabled_at IS NULL "
+            "AND status <> $2::text",
+            objects.text(account, "id"),
+            "VERIFIED" if usable else "PENDING",
+            now,
+        )
+
+
+def _subject(body: bytes) -> dict[str, Any]:
+    try:
+        return objects.table(objects.table(read_event(body), "data"), "object")
+    except BadObject:
+        return {}

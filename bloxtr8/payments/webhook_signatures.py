@@ -1,0 +1,83 @@
+"""Is this call Stripe's, and what is it about: over the raw bytes, before anything else.
+
+Both functions are pure and quick, so that the web view needs neither the database nor Stripe.
+Source: docs.stripe.com/webhooks, "Verify webhook signatures manually".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import stripe
+from pydantic import SecretStr
+
+from bloxtr8.errors import WebhookSignatureInvalid
+from bloxtr8.payments import stripe_objects as objects
+from bloxtr8.payments.facts import read_event
+from bloxtr8.payments.stripe_objects import BadObject
+
+BODY_BYTES_MAX = 256 * 1024
+TOLERANCE_SECONDS = 300
+SECRETS_MAX = 2
+_HEADER_CHARACTERS_MAX = 4096
+_TYPE_CHARACTERS_MAX = 100
+
+# Objects that name, in this field, the payment that they are about. All calls about one payment
+# share its key, so they stay in order.
+_ABOUT = {
+    "charge": "payment_intent",
+    "refund": "payment_intent",
+    "dispute": "payment_intent",
+}
+
+
+class BadWebhook(Exception):
+    """The signature is good and the body is not an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookName:
+    """What a call is called: its id, its type, and the key of `webhook.events.v1`."""
+
+    provider_event_id: str
+    provider_payment_id: str
+    type: str
+
+
+def verify_stripe(body: bytes, header: str, secrets: Sequence[SecretStr]) -> None:
+    """Check `Stripe-Signature` over the raw body with each secret; raises WebhookSignatureInvalid.
+
+    The age is measured with the machine's clock: it is about the call's way here.
+    """
+    assert len(secrets) <= SECRETS_MAX, "two secrets during rotation, else one"
+    if len(body) > BODY_BYTES_MAX or len(header) > _HEADER_CHARACTERS_MAX or not header.isascii():
+        raise WebhookSignatureInvalid
+    # Every secret is tried, whichever fits, so that time tells nothing.
+    fits = [_fits(body, header, secret.get_secret_value()) for secret in secrets]
+    if not any(fits):
+        raise WebhookSignatureInvalid
+
+
+def name_stripe(body: bytes) -> WebhookName:
+    """Return what the event `body` is called; raises BadWebhook."""
+    try:
+        event = read_event(body)
+        kind = objects.text(event, "type")
+        event_id = objects.text(event, "id")
+        subject = objects.table(objects.table(event, "data"), "object")
+        about = _ABOUT.get(objects.text(subject, "object", required=False), "")
+        payment = objects.reference(subject, about) if about else ""
+        key = payment or objects.text(subject, "id", required=False) or event_id
+    except BadObject as error:
+        raise BadWebhook(str(error)) from None
+    if not (event_id + key + kind).isascii() or len(kind) > _TYPE_CHARACTERS_MAX:
+        raise BadWebhook("ids and types are short and ASCII")
+    return WebhookName(event_id, key, kind)
+
+
+def _fits(body: bytes, header: str, secret: str) -> bool:
+    try:
+        stripe.WebhookSignature.verify_header(body, header, secret, TOLERANCE_SECONDS)
+    except (stripe.SignatureVerificationError, ValueError, OverflowError):
+        # ValueError: a body that is not UTF-8 cannot have been signed by Stripe.
+        return False
+    return True
