@@ -174,6 +174,7 @@ def _write_refund(escrow: records.Escrow, leg: types.Leg, stray_ref: str) -> Non
         if stray.payment_ref == stray_ref:
             stray.operation_id = leg.operation_id
             stray.generation = leg.generation
+            escrow.stray_generation = max(escrow.stray_generation, leg.generation)
             stray.attempt = leg.attempt
             stray.status = leg.status
             stray.nothing_happened = leg.nothing_happened
@@ -305,6 +306,7 @@ def _stray_received(escrow: records.Escrow, body: events.StrayFundsReceived, _: 
         returned = [at for at, stray in enumerate(escrow.stray) if stray.refunded]
         assert returned, "the rules take no more stray funds than can be remembered"
         del escrow.stray[returned[0]]
+    escrow.stray_generation = body.generation
     escrow.stray.add(
         payment_ref=body.payment_ref,
         amount_minor=body.amount_minor,

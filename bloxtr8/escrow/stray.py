@@ -59,7 +59,7 @@ def send_back(
 
 def next_generation(change: Change) -> int:
     """Return a generation that no return of stray funds of this escrow has had."""
-    return 1 + max((stray.generation for stray in change.escrow.stray), default=0)
+    return change.escrow.stray_generation + 1
 
 
 def refunded(change: Change, body: payments.RefundSucceeded) -> bool:

@@ -74,6 +74,7 @@ class Escrow(_message.Message):
     WAITING_UNTIL_FIELD_NUMBER: _builtins.int
     FOREIGN_FIELD_NUMBER: _builtins.int
     FUNDING_REF_FIELD_NUMBER: _builtins.int
+    STRAY_GENERATION_FIELD_NUMBER: _builtins.int
     escrow_id: _builtins.str
     sequence: _builtins.int
     state: _types_pb2.EscrowState.ValueType
@@ -108,6 +109,8 @@ class Escrow(_message.Message):
     """Whose rejected proposal it was: the other side's turn until the proposal would have lapsed."""
     funding_ref: _builtins.str
     """the receipt that pays for this escrow"""
+    stray_generation: _builtins.int
+    """last one given out"""
     @_builtins.property
     def price(self) -> _common_pb2.Money: ...
     @_builtins.property
@@ -194,10 +197,11 @@ class Escrow(_message.Message):
         waiting_until: _timestamp_pb2.Timestamp | None = ...,
         foreign: _common_pb2.Money | None = ...,
         funding_ref: _builtins.str = ...,
+        stray_generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "deadline", b"deadline", "dispute", b"dispute", "ended_at", b"ended_at", "foreign", b"foreign", "hold", b"hold", "intent", b"intent", "payee", b"payee", "payout", b"payout", "price", b"price", "refund", b"refund", "settlement", b"settlement", "updated_at", b"updated_at", "waiting_until", b"waiting_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_fee_minor", b"buyer_fee_minor", "buyer_id", b"buyer_id", "cancel_reason", b"cancel_reason", "chargebacks", b"chargebacks", "contract_id", b"contract_id", "contract_sha256", b"contract_sha256", "created_at", b"created_at", "deadline", b"deadline", "deadline_version", b"deadline_version", "delivery_days", b"delivery_days", "dispute", b"dispute", "ended_at", b"ended_at", "escrow_id", b"escrow_id", "extensions", b"extensions", "fee_schedule", b"fee_schedule", "fees_minor", b"fees_minor", "foreign", b"foreign", "funding_ref", b"funding_ref", "held_minor", b"held_minor", "hold", b"hold", "intent", b"intent", "network", b"network", "payee", b"payee", "payment_refs", b"payment_refs", "payout", b"payout", "planned_fees_minor", b"planned_fees_minor", "price", b"price", "proposals", b"proposals", "rail", b"rail", "received_minor", b"received_minor", "refund", b"refund", "refund_reason", b"refund_reason", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor", "review_reason", b"review_reason", "review_risk", b"review_risk", "seller_fee_minor", b"seller_fee_minor", "seller_id", b"seller_id", "sequence", b"sequence", "settlement", b"settlement", "state", b"state", "stray", b"stray", "updated_at", b"updated_at", "waiting_proposer", b"waiting_proposer", "waiting_until", b"waiting_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_fee_minor", b"buyer_fee_minor", "buyer_id", b"buyer_id", "cancel_reason", b"cancel_reason", "chargebacks", b"chargebacks", "contract_id", b"contract_id", "contract_sha256", b"contract_sha256", "created_at", b"created_at", "deadline", b"deadline", "deadline_version", b"deadline_version", "delivery_days", b"delivery_days", "dispute", b"dispute", "ended_at", b"ended_at", "escrow_id", b"escrow_id", "extensions", b"extensions", "fee_schedule", b"fee_schedule", "fees_minor", b"fees_minor", "foreign", b"foreign", "funding_ref", b"funding_ref", "held_minor", b"held_minor", "hold", b"hold", "intent", b"intent", "network", b"network", "payee", b"payee", "payment_refs", b"payment_refs", "payout", b"payout", "planned_fees_minor", b"planned_fees_minor", "price", b"price", "proposals", b"proposals", "rail", b"rail", "received_minor", b"received_minor", "refund", b"refund", "refund_reason", b"refund_reason", "refunded_minor", b"refunded_minor", "released_minor", b"released_minor", "review_reason", b"review_reason", "review_risk", b"review_risk", "seller_fee_minor", b"seller_fee_minor", "seller_id", b"seller_id", "sequence", b"sequence", "settlement", b"settlement", "state", b"state", "stray", b"stray", "stray_generation", b"stray_generation", "updated_at", b"updated_at", "waiting_proposer", b"waiting_proposer", "waiting_until", b"waiting_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
