@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,10 +54,7 @@ class Figures:
 
     def percentile(self, percent: int) -> int:
         """Return the latency in ms that `percent` % of the commands did not exceed."""
-        if not self.latencies_ms:
-            return 0
-        ordered = sorted(self.latencies_ms)
-        return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+        return percentile(self.latencies_ms, percent)
 
 
 class Observer:
@@ -219,6 +216,13 @@ class Observer:
             message.sequence, _Said(message.metadata.causation_id, body, record.timestamp)
         )
         said.contents.add(hashlib.sha256(record.value).digest())
+
+
+def percentile(values: Sequence[int], percent: int) -> int:
+    """Return the smallest of `values` that `percent` % of them do not exceed; 0 without any."""
+    if not values:
+        return 0
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def _repeated(answers: dict[str, list[tuple[str, int, _Said]]]) -> int:

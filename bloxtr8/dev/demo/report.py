@@ -3,23 +3,30 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from bloxtr8.dev.demo.observer import Figures, Observer
+from bloxtr8.dev.demo.observer import Figures, Observer, percentile
 from bloxtr8.dev.demo.scenes import Scene
 from bloxtr8.dev.play import Trade
 from bloxtr8.sandbox.stripe.world import World
+from bloxtr8.store import database
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One trade. Money in cents, as the payment provider moved it."""
+    """One trade. Money in cents, as the payment provider moved it; `to_bank` by chargebacks.
+
+    `disturbed`: a worker was killed meanwhile, so its latencies are those of a recovery.
+    """
 
     scene: str
     state: str
     money_in: int
     to_seller: int
     to_buyer: int
+    to_bank: int
     figures: Figures
+    disturbed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,11 @@ class Report:
         )
         yield "nothing dead-lettered", not self.dead_letters, "; ".join(self.dead_letters[:5])
 
+    def percentile(self, percent: int, *, disturbed: bool) -> int:
+        """Return a percentile of command-to-event in ms over the trades (not) disturbed."""
+        rows = [row for row in self.rows if row.disturbed == disturbed]
+        return percentile([ms for row in rows for ms in row.figures.latencies_ms], percent)
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures for machines."""
         return {
@@ -68,8 +80,9 @@ class Report:
             "balanced": self.balanced,
             "lost": self.total.lost,
             "doubled": self.total.doubled,
-            "p50_ms": self.total.percentile(50),
-            "p95_ms": self.total.percentile(95),
+            "p50_ms": self.percentile(50, disturbed=False),
+            "p95_ms": self.percentile(95, disturbed=False),
+            "p95_while_killed_ms": self.percentile(95, disturbed=True),
             "commands": self.total.commands,
             "events": self.total.events,
             "duplicates_dropped": self.duplicates,
@@ -87,6 +100,7 @@ def row_of(scene: Scene, trade: Trade, observer: Observer, provider: World) -> R
     group = trade.escrow_id
     charges = provider.all("charge", transfer_group=group)
     refs = {charge["id"] for charge in charges}
+    disputes = [d for d in provider.all("dispute") if d["charge"] in refs]
     refunds = [r for r in provider.all("refund") if r["charge"] in refs]
     transfers = provider.all("transfer", transfer_group=group)
     return Row(
@@ -95,5 +109,21 @@ def row_of(scene: Scene, trade: Trade, observer: Observer, provider: World) -> R
         money_in=sum(int(charge["amount_captured"]) for charge in charges),
         to_seller=sum(int(t["amount"]) - int(t["amount_reversed"]) for t in transfers),
         to_buyer=sum(int(r["amount"]) for r in refunds if r["status"] != "failed"),
+        to_bank=sum(int(d["amount"]) for d in disputes if d["status"] != "won"),
         figures=observer.figures({group}),
+        disturbed=scene.disturbs,
     )
+
+
+async def provider_differences(trades: list[Trade], rows: list[Row]) -> list[str]:
+    """Return where the mirror's amounts are not what the provider moved."""
+    found = []
+    for trade, row in zip(trades, rows, strict=True):
+        mirrored = await database.fetchrow(
+            "SELECT received_minor, released_minor, refunded_minor FROM escrows WHERE id = $1",
+            UUID(trade.escrow_id),
+        )
+        moved = (row.money_in, row.to_seller, row.to_buyer)
+        if mirrored is None or tuple(mirrored.values()) != moved:
+            found.append(f"{trade.escrow_id}: the provider moved {moved}, the mirror: {mirrored}")
+    return found

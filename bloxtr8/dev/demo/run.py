@@ -11,7 +11,7 @@ from rich.console import Console
 from bloxtr8.dev import process
 from bloxtr8.dev.demo import screen
 from bloxtr8.dev.demo.observer import Observer
-from bloxtr8.dev.demo.report import Report, row_of
+from bloxtr8.dev.demo.report import Report, provider_differences, row_of
 from bloxtr8.dev.demo.scenes import SCRIPT, Director, Part, Scene
 from bloxtr8.dev.interrupt import INTERRUPTED, run_until_interrupted
 from bloxtr8.dev.play.stage import on_stage
@@ -22,6 +22,7 @@ _SCENE_SECONDS_MAX = 90.0
 _SETTLE_SECONDS_MAX = 20.0
 _SETTLE_POLL_SECONDS = 0.3
 _QUIET_SECONDS = 0.7
+_PLAIN_WIDTH = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class DemoOptions:
 
 def run_demo(options: DemoOptions) -> int:
     """Play the demo and return the exit code: 0 only if everything holds."""
-    console = Console(highlight=False)
+    console = _console()
     try:
         report = run_until_interrupted(_play(options, console))
     except KeyboardInterrupt:
@@ -52,6 +53,12 @@ def run_demo(options: DemoOptions) -> int:
     return 0 if report.holds else 1
 
 
+def _console() -> Console:
+    console = Console(highlight=False)
+    # Without a terminal there is no width to keep to; in a narrow one the tables wrap.
+    return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
 async def _play(options: DemoOptions, console: Console) -> Report:
     started = time.monotonic()
     with screen.Screen(console) as show:
@@ -64,7 +71,7 @@ async def _play(options: DemoOptions, console: Console) -> Report:
                 scenes = await _scenes(director, show)
                 show.say("verify")
                 differences = await _settled_differences(observer)
-                return _report(options, stack, observer, scenes, differences, started)
+                return await _report(options, stack, observer, scenes, differences, started)
             finally:
                 await observer.stop()
 
@@ -72,7 +79,7 @@ async def _play(options: DemoOptions, console: Console) -> Report:
 async def _scenes(director: Director, show: screen.Screen) -> list[Scene]:
     played: list[Scene] = []
     for act in SCRIPT:
-        scenes = [Scene(part.name, part.ends) for part in act]
+        scenes = [Scene(part.name, part.ends, part.disturbs) for part in act]
         for scene in scenes:
             show.add(scene)
         played += scenes
@@ -96,32 +103,34 @@ async def _scene(director: Director, part: Part, scene: Scene) -> None:
     director.tell(scene, "done")
 
 
-async def _settled_differences(observer: Observer) -> tuple[str, ...]:
+async def _settled_differences(observer: Observer) -> list[str]:
     """Return what `verify` finds once everything that is under way has arrived."""
     await observer.quiet(_QUIET_SECONDS, timeout_seconds=_SETTLE_SECONDS_MAX)
     until = time.monotonic() + _SETTLE_SECONDS_MAX
     while True:
         report = await verify()
         if report.ok or time.monotonic() > until:
-            return tuple(map(str, report.differences))
+            return list(map(str, report.differences))
         await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
 
-def _report(
+async def _report(
     options: DemoOptions,
     stack: Stack,
     observer: Observer,
     scenes: list[Scene],
-    differences: tuple[str, ...],
+    differences: list[str],
     started: float,
 ) -> Report:
     provider = stack.stripe.world
-    trades = [(scene, trade) for scene in scenes for trade in scene.trades]
+    signed = [(scene, trade) for scene in scenes for trade in scene.trades if trade.escrow_id]
+    trades = [trade for _, trade in signed]
+    rows = [row_of(scene, trade, observer, provider) for scene, trade in signed]
     return Report(
-        rows=tuple(row_of(scene, trade, observer, provider) for scene, trade in trades),
-        total=observer.figures({trade.escrow_id for _, trade in trades}),
+        rows=tuple(rows),
+        total=observer.figures({trade.escrow_id for trade in trades}),
         failures=tuple(scene.failure for scene in scenes if scene.failure),
-        differences=differences,
+        differences=(*differences, *await provider_differences(trades, rows)),
         dead_letters=tuple(observer.dead_letters),
         duplicates=observer.all_duplicates(),
         kafka=options.kafka,

@@ -23,6 +23,7 @@ class Scene:
 
     name: str
     ends: str
+    disturbs: bool = False
     trades: list[Trade] = field(default_factory=list)
     step: str = "waits"
     failure: str = ""
@@ -153,11 +154,15 @@ async def timed_out(director: Director, scene: Scene) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the script: `play` must bring every trade of its scene to state `ends`."""
+    """One part of the script: `play` must bring every trade of its scene to state `ends`.
+
+    `disturbs`: a worker is killed meanwhile.
+    """
 
     name: str
     ends: str
     play: Callable[[Director, Scene], Awaitable[None]]
+    disturbs: bool = False
 
 
 # Those of one act are played at once. Time travel is last: it ends what is still waiting.
@@ -170,6 +175,6 @@ SCRIPT: tuple[tuple[Part, ...], ...] = (
         Part("charged back after release", "RELEASED", charged_back),
     ),
     (Part("every message delivered twice", "RELEASED", stormy),),
-    (Part("worker killed in the middle", "RELEASED", killed),),
+    (Part("worker killed in the middle", "RELEASED", killed, disturbs=True),),
     (Part("cancelled by time-out", "CANCELLED", timed_out),),
 )

@@ -3,6 +3,7 @@
 import time
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -68,28 +69,30 @@ class Screen:
 
 
 def summary(report: Report) -> Table:
-    """Return the table of all trades."""
-    table = Table(title="Trades", title_justify="left")
-    for heading in ("scene", "state"):
-        table.add_column(heading)
-    for heading in ("in", "to seller", "to buyer", "commands", "events", "dropped", "p50", "p95"):
+    """Return the table of all trades; amounts in USD, times from command to event in ms."""
+    table = Table(title="Trades", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("scene")
+    table.add_column("state", no_wrap=True)
+    for heading in ("in", "to seller", "to buyer", "to bank"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("commands", "events", "dropped", "p50", "p95"):
         table.add_column(heading, justify="right")
     for row in report.rows:
         figures = row.figures
+        amounts = (row.money_in, row.to_seller, row.to_buyer, row.to_bank)
+        counts = (figures.commands, figures.events, figures.duplicates)
         table.add_row(
             row.scene,
             _state(row.state),
-            *(Money("USD", minor).decimal for minor in (row.money_in, row.to_seller, row.to_buyer)),
-            *map(str, (figures.commands, figures.events, figures.duplicates)),
-            f"{figures.percentile(50)} ms",
-            f"{figures.percentile(95)} ms",
+            *(Money("USD", minor).decimal for minor in amounts),
+            *map(str, (*counts, figures.percentile(50), figures.percentile(95))),
         )
     return table
 
 
 def verdict(report: Report) -> Table:
     """Return what was checked and whether it holds."""
-    table = Table("checked", "result", title="Verification", title_justify="left")
+    table = Table("checked", "result", title="Verification", title_justify="left", box=SIMPLE_HEAD)
     for name, holds, detail in report.checks():
         mark = Text("holds", style="green") if holds else Text("FAILS", style="bold red")
         table.add_row(name, Text.assemble(mark, f"  {detail}"))
