@@ -19,6 +19,9 @@ class Difference:
     expected: str
     actual: str
 
+    def __str__(self) -> str:
+        return f"{self.what}: {self.subject} expected {self.expected}, found {self.actual}"
+
 
 # Each returns subject, expected, actual of what disagrees; $1 is an escrow or null for all.
 _CHECKS = {

@@ -142,9 +142,9 @@ class _Writing:
             else:
                 fates.append(None)
         await mirror_rows.write(self._tx, list(foldings.values()), self._now)
-        fresh = await self._once([event.metadata.message_id for event in refusals])
-        refusals = [event for event in refusals if event.metadata.message_id in fresh]
-        await mirror_effects.write(self._tx, self._steps, refusals, self._now)
+        answers = {event.metadata.message_id: event for event in refusals}
+        fresh = [answers[message_id] for message_id in await self._once(list(answers))]
+        await mirror_effects.write(self._tx, self._steps, fresh, self._now)
         await self._payments(batch, fates, foldings)
         return fates
 
@@ -193,10 +193,10 @@ class _Writing:
         )
         return None if state is None else Escrow.FromString(state)
 
-    async def _once(self, message_ids: list[str]) -> set[str]:
+    async def _once(self, message_ids: list[str]) -> list[str]:
         """Note these messages as seen and return those that had not been."""
         if not message_ids:
-            return set()
+            return []
         rows = await self._tx.fetch(
             "INSERT INTO inbox_messages (consumer, message_id, result, processed_at)"
             " SELECT $1, message_id, 'DONE', $3 FROM unnest($2::uuid[]) AS message_id"
@@ -205,7 +205,7 @@ class _Writing:
             message_ids,
             self._now,
         )
-        return {row["id"] for row in rows}
+        return [row["id"] for row in rows]
 
     def count(self) -> None:
         """Count what was committed."""
