@@ -6,10 +6,9 @@ from functools import partial
 from aiohttp import web
 
 from bloxtr8.access.tokens import AccessTokens
-from bloxtr8.payments.pg_store import PostgresStore
+from bloxtr8.payments.pg_store import IntentReader
 from bloxtr8.payments.service import PaymentPages
 from bloxtr8.payments.stripe_rail import StripeRail
-from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.deps import DEPS, Deps, Process
 from web.limits import Limiter
 from web.middleware import MIDDLEWARES
@@ -73,10 +72,9 @@ def _deps(application: web.Application, process: Process) -> Deps:
         await stripe.close()
 
     application.on_cleanup.append(close)
-    store = PostgresStore(process.keyring.signer(common.PRODUCER_PAYMENTS), clock)
     return Deps(
         process=process,
         tokens=AccessTokens.from_settings(settings, clock),
         limiter=Limiter(settings.web.rate_percent, time.monotonic),
-        payment_pages=PaymentPages(store, stripe, settings.stripe.publishable_key, clock),
+        payment_pages=PaymentPages(IntentReader(), stripe, settings.stripe.publishable_key, clock),
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bloxtr8.payments import operations
 from bloxtr8.payments.book import Book, StaffTask
-from bloxtr8.payments.operations import Kind, Operation
+from bloxtr8.payments.operations import Operation
 from bloxtr8.payments.store import ProviderEvent
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
@@ -75,14 +75,6 @@ class MemoryStore:
             if operation_id in book.operations:
                 return book.operations[operation_id]
         return None
-
-    async def current_intent(self, escrow_id: str) -> Operation | None:
-        found = [
-            entry
-            for entry in self._read(escrow_id).operations.values()
-            if entry.kind is Kind.INTENT
-        ]
-        return max(found, key=lambda entry: entry.generation, default=None)
 
 
 def _first_due(book: Book, owner: str, now: datetime, held: Collection[str]) -> Operation | None:

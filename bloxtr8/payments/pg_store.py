@@ -83,6 +83,19 @@ ON CONFLICT (provider, ref) DO UPDATE SET operation_id = $6, status = $9, raw = 
 """
 
 
+class IntentReader:
+    """What the pay page needs to know of an escrow; reads only, and signs nothing."""
+
+    async def current_intent(self, escrow_id: str) -> Operation | None:
+        """Return the newest operation that made a payment instrument for the escrow."""
+        row = await fetchrow(
+            "SELECT * FROM payment_operations WHERE escrow_id = $1 AND kind = 'INTENT' "
+            "ORDER BY generation DESC LIMIT 1",
+            escrow_id,
+        )
+        return None if row is None else _operation(row)
+
+
 class PostgresStore:
     """`signer` is the payments agent's, for what it has to say through the outbox."""
 
@@ -121,14 +134,6 @@ class PostgresStore:
             return None
         row = await fetchrow(
             "SELECT * FROM payment_operations WHERE operation_id = $1", operation_id
-        )
-        return None if row is None else _operation(row)
-
-    async def current_intent(self, escrow_id: str) -> Operation | None:
-        row = await fetchrow(
-            "SELECT * FROM payment_operations WHERE escrow_id = $1 AND kind = 'INTENT' "
-            "ORDER BY generation DESC LIMIT 1",
-            escrow_id,
         )
         return None if row is None else _operation(row)
 

@@ -11,7 +11,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, PaymentNotReady, UpstreamUnavailable
 from bloxtr8.payments.facts import Fact, facts_of
 from bloxtr8.payments.incoming import take_fact
-from bloxtr8.payments.operations import Status
+from bloxtr8.payments.operations import Operation, Status
 from bloxtr8.payments.ordering import BadOrder, take_order
 from bloxtr8.payments.rails import Failed, Unknown
 from bloxtr8.payments.store import PaymentStore, ProviderEvent
@@ -80,6 +80,12 @@ class PaymentService:
                 take_fact(book, fact, event.event_id, command.metadata, now)
 
 
+class IntentSource(Protocol):
+    """Who knows which instrument an escrow is paid with."""
+
+    async def current_intent(self, escrow_id: str) -> Operation | None: ...
+
+
 class SecretSource(Protocol):
     """Who can give a buyer the secret that the pay page needs."""
 
@@ -104,9 +110,9 @@ class PaymentPages:
     """Client secrets for pay pages, asked of Stripe and kept for 60 s in memory."""
 
     def __init__(
-        self, store: PaymentStore, stripe: SecretSource, publishable_key: str, clock: Clock
+        self, intents: IntentSource, stripe: SecretSource, publishable_key: str, clock: Clock
     ) -> None:
-        self._store = store
+        self._intents = intents
         self._stripe = stripe
         self._publishable_key = publishable_key
         self._clock = clock
@@ -130,7 +136,7 @@ class PaymentPages:
         return data
 
     async def _ask(self, escrow_id: str) -> PaymentData:
-        intent = await self._store.current_intent(escrow_id)
+        intent = await self._intents.current_intent(escrow_id)
         if intent is None:
             raise NotFound
         if intent.status is not Status.CONFIRMED or intent.provider_ref is None:

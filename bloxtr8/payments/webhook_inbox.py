@@ -89,8 +89,9 @@ async def update_account(body: bytes, now: datetime) -> None:
     usable = capabilities.get("transfers") == "active" and objects.flag(account, "payouts_enabled")
     async with transaction() as tx:
         await tx.execute(
-            "UPDATE payout_methods SET status = $2::text, verified_at = CASE WHEN $2::text = 'VERIFIED' "
-            "THEN coalesce(verified_at, $3) ELSE verified_at END, updated_at = $3 "
+            "UPDATE payout_methods SET status = $2::text, "
+            "verified_at = CASE WHEN $2::text = 'VERIFIED' THEN coalesce(verified_at, $3) "
+            "ELSE verified_at END, updated_at = $3 "
             "WHERE kind = 'STRIPE_ACCOUNT' AND external_ref = $1 AND disabled_at IS NULL "
             "AND status <> $2::text",
             objects.text(account, "id"),

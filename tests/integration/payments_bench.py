@@ -1,7 +1,8 @@
 """A payments agent without Kafka: real PostgreSQL, the real adapter, the stand-in over HTTP."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,13 @@ class Bench:
         paid = sum(t["amount"] - t["amount_reversed"] for t in self.stripe.world.all("transfer"))
         refunded = sum(r["amount"] for r in self.stripe.world.all("refund", status="succeeded"))
         return paid, refunded
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until `condition()` holds; raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the thing waited for is in another part
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.sandbox.stripe.control import add_account
 from bloxtr8.store import database
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
-from tests.integration.payments_bench import FEES, PAYOUT, TOTAL, Bench, open_bench
+from tests.integration.payments_bench import FEES, PAYOUT, TOTAL, Bench, open_bench, until
 
 FAULTS = [
     Fault.TIMEOUT_BEFORE,
@@ -381,8 +381,7 @@ async def test_a_crash_in_the_middle_of_a_call_pays_once(bench: Bench, before: b
     bench.stripe.faults.add(FaultRule("POST /v1/transfers", fault, seconds=5))
     await bench.service.handle(bench.payout_order())
     dying = asyncio.create_task(bench.executor.run())
-    while not bench.stripe.faults.taken:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(bench.stripe.faults.taken))
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     assert (await bench.row("PAYOUT")).status is Status.SENT
@@ -447,9 +446,7 @@ async def test_an_order_for_later_waits(bench: Bench) -> None:
 async def test_the_running_executor_wakes_for_a_local_order(bench: Bench) -> None:
     running = asyncio.create_task(bench.executor.run())
     await bench.service.handle(bench.intent_order())
-    async with asyncio.timeout(5):
-        while "payment_intent_created" not in await bench.words():
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(bench.stripe.world.objects["payment_intent"]))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
