@@ -141,7 +141,7 @@ def _allowed(call: Call, case: Case, role: StaffRole | None) -> list[str]:
 
 async def _delivery(escrow: record.Escrow) -> answers.Delivery | None:
     row = await database.fetchrow(
-        "SELECT payload FROM escrow_events WHERE escrow_id = $1 AND type = 'EscrowDelivered'"
+        "SELECT payload FROM escrow_events WHERE escrow_id = $1 AND type = 'escrow_delivered'"
         " ORDER BY sequence DESC, fencing_token DESC LIMIT 1",
         escrow.escrow_id,
     )
