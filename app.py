@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import web
 from agents import contracts, deadlines, escrow, mirror, outbox, payments, webhooks
 from bloxtr8 import telemetry
 from bloxtr8.config import Settings
@@ -20,10 +21,8 @@ def make_app(settings: Settings, *, keyring: Keyring | None = None) -> BloxtrApp
     result.on_close(database.close_database)
     if settings.role in ("all", "agents"):
         _register_agents(result)
-    if settings.role in ("all", "web"):
-        import web
-
-        web.register(result)
+    # Of role `agents` it serves health, metrics and its table to other workers, no API.
+    web.register(result)
     _register_watchdog(result)
     return result
 
