@@ -269,8 +269,16 @@ def to_json(value: Any) -> str:
 def _connection_lost(connection: Any, error: Exception) -> bool:
     # These may come from the caller's own work and then say nothing about the database.
     if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
-        return bool(connection.is_closed())
+        return _is_closed(connection)
     return isinstance(error, _UNREACHABLE)
+
+
+def _is_closed(connection: Any) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        # The pool has taken it back already, because it is of no use any more.
+        return True
 
 
 def _server_settings() -> dict[str, str]:
