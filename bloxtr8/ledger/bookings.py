@@ -171,8 +171,12 @@ def _through(source: str, person: str, target: str, minor: int, money: Money) ->
 
 
 def _move(source: str, target: str, minor: int, money: Money) -> list[Line]:
-    """`minor` of `money`'s currency from `source` to `target`; nothing when it is 0."""
-    if minor == 0:
+    """`minor` of `money`'s currency from `source` to `target`; nothing when it is 0.
+
+    A provider may report a currency that we do not trade in, which comes unspecified: it has no
+    accounts here, and staff send it back.
+    """
+    if minor == 0 or not money.currency:
         return []
     currency = currency_code(money.currency)
     return [Line(source, currency, -minor), Line(target, currency, minor)]

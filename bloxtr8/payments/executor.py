@@ -56,13 +56,20 @@ class Executor:
         try:
             while True:
                 self._wake.clear()
-                if await self.claim_some():
-                    continue
-                await self._rest()
+                if not await self._claimed_some():
+                    await self._rest()
         finally:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _claimed_some(self) -> bool:
+        try:
+            return await self.claim_some() > 0
+        except Exception as error:
+            # The calls that are out go on; the store is asked again after the pause.
+            _log.warning("claim_failed", error=repr(error)[:500])
+            return False
 
     async def run_until_idle(self) -> None:
         """Carry out everything that is due now, and return; for tests and simulations."""

@@ -134,6 +134,8 @@ def _say_receipt(
 ) -> None:
     amount = money(receipt.amount_minor, receipt.currency)
     fee = None if receipt.fee_minor is None else money(receipt.fee_minor, receipt.currency)
+    if fee is not None and not fee.currency:
+        fee = None
     fact = ("receipt", receipt.payment_ref)
     if mismatch:
         review = payments.FundsUnderReview(

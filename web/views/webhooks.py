@@ -13,6 +13,7 @@ from bloxtr8.payments.webhook_signatures import (
     WebhookName,
     name_stripe,
     verify_stripe,
+    without_secrets,
 )
 from bloxtr8.telemetry import WEBHOOKS
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -32,7 +33,7 @@ async def stripe(call: Call) -> Reply:
     _verify(call, raw)
     _count(call)
     try:
-        name = name_stripe(raw)
+        name, raw = name_stripe(raw), without_secrets(raw)
     except BadWebhook as error:
         WEBHOOKS.labels(_STRIPE, "malformed").inc()
         raise MalformedJson from error
