@@ -38,8 +38,6 @@ class EscrowAgent:
         self._app = app
         self._table = table
         self._deadlines = deadlines
-        self._events = app.bloxtr_topic(ESCROW_EVENTS)
-        self._orders = app.bloxtr_topic(PAYMENTS_COMMANDS)
         self._timeout_s = app.settings.kafka.publish_timeout_s
         # Records that the mirror knows to be incomplete: not served until someone has looked.
         self._behind: set[bytes] = set()
@@ -54,8 +52,8 @@ class EscrowAgent:
                 return
             decision = self._decide(message, delivery)
             if decision.record is not None:
-                await self._store(delivery.key, decision.record)
-            await self._say(decision.events, decision.orders)
+                await self._store(delivery, decision.record)
+            await self._say([(decision.events, decision.orders, delivery.partition)])
         self._count(message, decision)
 
     def _admit(self, message: Any, delivery: Delivery) -> None:
@@ -70,7 +68,7 @@ class EscrowAgent:
             raise Refused(common.DEAD_LETTER_KIND_HANDLER, "the record is behind its mirror")
 
     def _decide(self, message: Any, delivery: Delivery) -> Decision:
-        held = self._table.data.data.get(delivery.key)
+        held = self._table.value_of(delivery.key)
         origin = Origin(topic=delivery.topic, partition=delivery.partition, offset=delivery.offset)
         context = Context(
             now=self._app.clock.now(), fencing_token=delivery.fencing_token, origin=origin
@@ -82,34 +80,48 @@ class EscrowAgent:
             raise Refused(common.DEAD_LETTER_KIND_HANDLER, "a payment fact of an unknown escrow")
         return decision
 
-    async def _store(self, key: bytes, record: EscrowRecord) -> None:
+    async def _store(self, delivery: Delivery, record: EscrowRecord) -> None:
+        value = record.SerializeToString()
         try:
-            self._table[key] = record.SerializeToString()
-            await self._table.settle(key, self._timeout_s)
+            await self._table.put(delivery.key, value, delivery.partition, self._timeout_s)
         except Exception as error:
             self._app.stop_process("changelog_unacknowledged", repr(error))
             raise
-        self._deadlines.watch(key, record.escrow)
+        self._deadlines.watch(delivery.key, record.escrow)
 
-    async def _say(self, events: Any, orders: Any) -> None:
-        """Publish in order and wait for every acknowledgement; without it the process ends."""
+    async def _say(self, outputs: list[tuple[Any, Any, int]]) -> None:
+        """Publish (events, orders, partition) in order and wait until the broker has them all.
+
+        Without the acknowledgements the process ends; what was said is said again after recovery.
+        """
         try:
-            sent = [await self._send(self._events, ESCROW_EVENTS, event) for event in events]
-            sent += [await self._send(self._orders, PAYMENTS_COMMANDS, order) for order in orders]
-            if sent:
-                await asyncio.wait_for(asyncio.gather(*sent), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                acknowledgements = []
+                for events, orders, partition in outputs:
+                    for event in events:
+                        acknowledgements.append(await self._send(ESCROW_EVENTS, event, partition))
+                    for order in orders:
+                        acknowledgements.append(
+                            await self._send(PAYMENTS_COMMANDS, order, partition)
+                        )
+                for acknowledgement in acknowledgements:
+                    await acknowledgement
         except Exception as error:
             self._app.stop_process("output_unacknowledged", repr(error))
             raise
 
-    async def _send(self, topic: Any, spec: TopicSpec, message: Any) -> Any:
+    async def _send(self, spec: TopicSpec, message: Any, partition: int) -> Any:
         signer = self._app.keyring.signer(message.metadata.producer) if spec.signed else None
         schema_id = await self._app.publisher.registry.schema_id(spec)
         wire = envelope.encode(spec, message, signer, schema_id=schema_id)
-        return await topic.send(key=wire.key, value=wire)
+        # All topics have the same partitions, so the input's is the output's too. During a
+        # recovery the partitioner could not tell: it has no metadata yet.
+        return await self._app.producer.send(
+            spec.name, wire.key, wire.value, partition, None, wire.headers
+        )
 
     async def _archive(self, delivery: Delivery) -> None:
-        held = self._table.data.data.get(delivery.key)
+        held = self._table.value_of(delivery.key)
         if held is None:
             return
         escrow = EscrowRecord.FromString(held).escrow
@@ -117,8 +129,7 @@ class EscrowAgent:
         if not is_terminal(escrow.state) or self._app.clock.now() < ended + ARCHIVE_AFTER:
             return
         try:
-            del self._table[delivery.key]
-            await self._table.settle(delivery.key, self._timeout_s)
+            await self._table.remove(delivery.key, delivery.partition, self._timeout_s)
         except Exception as error:
             self._app.stop_process("changelog_unacknowledged", repr(error))
             raise
@@ -133,23 +144,24 @@ class EscrowAgent:
         sequences: dict[str, int] = {}
         self._deadlines.clear()
         for key in self._table.keys_of(partitions):
-            record = EscrowRecord.FromString(self._table.data.data[key])
+            value = self._table.value_of(key)
+            assert value is not None, "keys_of lists what memory has"
+            record = EscrowRecord.FromString(value)
             self._deadlines.watch(key, record.escrow)
             sequences[record.escrow.escrow_id] = record.escrow.sequence
             done = committed.get((record.origin.topic, record.origin.partition))
             if done is None or record.origin.offset >= done:
                 pending.append(record)
         for start in range(0, len(pending), _REPUBLISH_AT_ONCE):
-            await self._republish(pending[start : start + _REPUBLISH_AT_ONCE])
+            await self._say(
+                [
+                    (record.events, record.orders, record.origin.partition)
+                    for record in pending[start : start + _REPUBLISH_AT_ONCE]
+                ]
+            )
         telemetry.TABLE_RECORDS.labels(table=self._table.name).set(len(sequences))
         _log.info("escrows_recovered", records=len(sequences), republished=len(pending))
         await self._compare(sequences, partitions)
-
-    async def _republish(self, records: list[EscrowRecord]) -> None:
-        await self._say(
-            [event for record in records for event in record.events],
-            [order for record in records for order in record.orders],
-        )
 
     async def _committed(self, partitions: set[int]) -> dict[tuple[str, int], int | None]:
         tps = {

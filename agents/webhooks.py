@@ -39,12 +39,12 @@ class WebhooksAgent:
     async def _learn(self, message: webhook.WebhookEvent, delivery: Delivery) -> None:
         if message.metadata.producer != common.PRODUCER_PAYMENTS:
             raise Refused(common.DEAD_LETTER_KIND_UNAUTHENTIC, "only payments knows references")
-        known = self._table.get(delivery.key)
+        known = self._table.value_of(delivery.key)
         if known is not None and provider_refs.escrow_of(known) == message.reference.escrow_id:
             return
-        self._table[delivery.key] = message.SerializeToString()
+        value, timeout_s = message.SerializeToString(), self._app.settings.kafka.publish_timeout_s
         try:
-            await self._table.settle(delivery.key, self._app.settings.kafka.publish_timeout_s)
+            await self._table.put(delivery.key, value, delivery.partition, timeout_s)
         except Exception as error:
             # What the changelog holds is not known any more.
             self._app.stop_process("changelog_unreachable", repr(error))
@@ -74,7 +74,7 @@ class WebhooksAgent:
         ref = message.provider_payment_id
         return (
             inbox.escrow_named_in(message.call.raw)
-            or provider_refs.escrow_of(self._table.get(ref.encode()))
+            or provider_refs.escrow_of(self._table.value_of(ref.encode()))
             or await inbox.escrow_of_artifact(ref)
         )
 

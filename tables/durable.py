@@ -2,8 +2,9 @@
 
 Stock Faust queues a changelog record, gives up waiting for it after 0.1 s when it commits the
 input's offset, and only logs it when the broker rejects the record: the input is then done and
-its effect gone. Here the agent awaits `settle(key)`, the broker's acknowledgement of the
-changelog record itself, before it says anything to anybody.
+its effect gone. Here a write is `await table.put(...)`: the broker's acknowledgement of the
+changelog record comes first, then memory, then whatever the agent has to say. Nobody ever reads
+a state that the broker does not have.
 """
 
 import asyncio
@@ -28,29 +29,48 @@ class DurableTable(faust.Table):  # type: ignore[misc]
     def __init__(self, *args: Any, version: Version, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.version = version
-        self._unsettled: dict[bytes, Any] = {}
         self._recovered_callbacks: list[Recovered] = []
 
     def info(self) -> dict[str, Any]:
         return {**super().info(), "version": self.version}
 
-    def send_changelog(self, partition: int | None, key: Any, value: Any, **kwargs: Any) -> Any:
-        future = super().send_changelog(partition, key, value, **kwargs)
-        self._unsettled[key] = future
-        # The memory store learns partitions only in recovery; without this it would keep the
-        # keys of a partition that another worker has taken over.
-        self.data._key_partition[key] = future.message.partition
-        return future
+    def on_key_set(self, key: Any, value: Any) -> None:
+        raise TypeError("write with put(), which waits for the broker")
 
-    async def settle(self, key: bytes, timeout_s: float) -> None:
-        """Wait until the broker has the last write of `key`.
+    def on_key_del(self, key: Any) -> None:
+        raise TypeError("delete with remove(), which waits for the broker")
+
+    async def put(self, key: bytes, value: bytes, partition: int, timeout_s: float) -> None:
+        """Write `key`, which lives in `partition`; return when the broker and memory have it.
 
         Raises TimeoutError or the producer's error; the caller then no longer knows what the
         changelog holds and must stop the process.
         """
-        future = self._unsettled.pop(key, None)
-        if future is not None:
-            await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        await self._record(key, value, partition, timeout_s)
+        self.data.data[key] = value
+        # The memory store learns partitions only in recovery; without this it would keep the
+        # keys of a partition that another worker has taken over.
+        self.data._key_partition[key] = partition
+
+    async def remove(self, key: bytes, partition: int, timeout_s: float) -> None:
+        """Delete `key` (a tombstone in the changelog); raises as `put`."""
+        await self._record(key, None, partition, timeout_s)
+        self.data.data.pop(key, None)
+        self.data._key_partition.pop(key, None)
+
+    async def _record(
+        self, key: bytes, value: bytes | None, partition: int, timeout_s: float
+    ) -> None:
+        async with asyncio.timeout(timeout_s):
+            acknowledged = await self.app.producer.send(
+                self.changelog_topic_name, key, value, partition, None, None
+            )
+            await acknowledged
+
+    def value_of(self, key: bytes) -> bytes | None:
+        """Return what memory has of `key`, None when nothing."""
+        value: bytes | None = self.data.data.get(key)
+        return value
 
     def keys_of(self, partitions: Iterable[int]) -> Iterator[bytes]:
         """Return the keys that live in `partitions`."""

@@ -38,10 +38,10 @@ class _SendErrors(faust.Sensor):  # type: ignore[misc]
 
     def __init__(self, app: "BloxtrApp") -> None:
         super().__init__()
-        self._stop = app.stop_process
+        self._app = app
 
     def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
-        self._stop("send_error", repr(exc))
+        self._app.stop_process("send_error", repr(exc))
 
 
 class BloxtrApp(faust.App):  # type: ignore[misc]
@@ -210,7 +210,7 @@ class BloxtrApp(faust.App):  # type: ignore[misc]
     def escrow_record(self, escrow_id: str) -> EscrowRecord | None:
         """Return this worker's record of an escrow, None when it has none."""
         table = self.table_of.get("escrows")
-        value = None if table is None else table.data.data.get(escrow_id.encode())
+        value = None if table is None else table.value_of(escrow_id.encode())
         return None if value is None else EscrowRecord.FromString(value)
 
     def health(self) -> dict[str, bool | float]:
@@ -291,7 +291,8 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "processing_guarantee": "at_least_once",
         "producer_acks": -1,
         "producer_compression_type": "lz4",
-        "producer_linger": 0.002,
+        # A request waits for the one before it, so what comes meanwhile shares a batch anyway.
+        "producer_linger": 0.0,
         "producer_max_request_size": 4 * MESSAGE_BYTES_MAX,
         "producer_request_timeout": 30.0,
         "store": "memory://",

@@ -14,7 +14,7 @@ from bloxtr8.messaging.registry import SchemaRegistry
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import MESSAGE_BYTES_MAX, TopicSpec
 
-_LINGER_MS = 2
+_LINGER_MS = 0
 
 
 class PublishTimeout(Exception):
