@@ -9,7 +9,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -21,18 +20,15 @@ from bloxtr8.messaging import envelope
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.messaging.signatures import Signer
 from bloxtr8.messaging.topics import TopicSpec
-from bloxtr8.store import database
+from bloxtr8.store import database, housekeeping
 from bloxtr8.store.database import Transaction
 
 CHANNEL = "bloxtr8_outbox"
 BATCH_MAX = 500
 POLL_S = 0.5
-# How long a published row stays, for whoever wants to know what was said.
-KEPT = timedelta(days=7)
 _LOCK = 0x626C_6F78_0002
 _LOCK_RETRY_S = 1.0
 _PURGE_EVERY_S = 600.0
-_PURGE_MAX = 5_000
 _KEYS_IN_FLIGHT = 64
 _ERROR_CHARS_MAX = 500
 
@@ -141,16 +137,7 @@ class Relay:
         now = asyncio.get_running_loop().time()
         if now - self._purged_at >= _PURGE_EVERY_S:
             self._purged_at = now
-            await self._purge()
-
-    async def _purge(self) -> None:
-        async with database.transaction() as tx:
-            await tx.execute(
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
-                " WHERE published_at < $1 ORDER BY published_at LIMIT $2)",
-                self._clock.now() - KEPT,
-                _PURGE_MAX,
-            )
+            await housekeeping.purge(self._clock.now())
 
     async def _publish(self, rows: list[dict[str, Any]]) -> int:
         """Send `rows`, keys side by side, the rows of a key one after the other."""

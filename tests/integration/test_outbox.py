@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from bloxtr8.clock import SystemClock
+from bloxtr8.clock import ManualClock, SystemClock
 from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.messaging import envelope, metadata
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import PAYMENTS_EVENTS
-from bloxtr8.store import database, outbox
+from bloxtr8.store import database, housekeeping, outbox
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
@@ -148,6 +148,18 @@ async def test_a_silent_broker_loses_nothing(db: None) -> None:
     assert await relay.drain() == 5
     assert references(broker, key) == [f"pi_{number}" for number in range(5)]
     assert await outbox.backlog() == outbox.Backlog(0, 0.0)
+
+
+async def test_old_rows_go_and_unpublished_ones_stay(db: None) -> None:
+    broker, clock = Broker(), ManualClock(NOW)
+    await enqueue(message(str(uuid4())))
+    await outbox.Relay(broker, clock).drain()
+    await enqueue(message(str(uuid4())))
+    await housekeeping.purge(clock.advance(housekeeping.PUBLISHED_KEPT))
+    assert len(await database.fetch("SELECT FROM outbox")) == 2
+    await housekeeping.purge(clock.advance(timedelta(seconds=1)))
+    rows = await database.fetch("SELECT published_at FROM outbox")
+    assert [row["published_at"] for row in rows] == [None]
 
 
 async def test_another_relay_takes_over_and_loses_nothing(db: None) -> None:
