@@ -22,7 +22,7 @@ TOLERANCE_SECONDS = 300
 SECRETS_MAX = 2
 _HEADER_CHARACTERS_MAX = 4096
 _TYPE_CHARACTERS_MAX = 100
-_SECRET_FIELD = "client_secret"
+_UNSAID = "client_secret"
 
 # Objects that name, in this field, the payment that they are about. All calls about one payment
 # share its key, so they stay in order.
@@ -83,7 +83,7 @@ def without_secrets(body: bytes) -> bytes:
     For after the signature was verified: what goes on a topic or into a table holds none.
     Raises BadWebhook.
     """
-    if _SECRET_FIELD.encode() not in body:
+    if _UNSAID.encode() not in body:
         return body
     try:
         event = read_event(body)
@@ -94,7 +94,7 @@ def without_secrets(body: bytes) -> bytes:
 
 def _stripped(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _stripped(inner) for name, inner in value.items() if name != _SECRET_FIELD}
+        return {name: _stripped(inner) for name, inner in value.items() if name != _UNSAID}
     if isinstance(value, list):
         return [_stripped(inner) for inner in value]
     return value
