@@ -118,7 +118,7 @@ async def test_from_an_order_to_money_and_a_chargeback(settings: Settings) -> No
         reference = intent["id"].encode()
 
         async def learned() -> bool:
-            known = agents.app.table_of[provider_refs.NAME].get(reference)
+            known = agents.app.table_of[provider_refs.NAME].value_of(reference)
             return provider_refs.escrow_of(known) == agents.escrow_id
 
         await until_true(learned)
