@@ -102,14 +102,13 @@ class Trade(Story):
         network = (
             common.NETWORK_BASE if rail == common.RAIL_USDC_BASE else common.NETWORK_UNSPECIFIED
         )
-        party = {"tier": 1, "frozen": False}
         self.tell(
             SYSTEM,
             create_escrow=commands.CreateEscrow(
                 contract_id=self.contract_id,
                 contract_sha256="ab" * 32,
-                buyer=commands.Party(user_id=self.buyer_id, **party),
-                seller=commands.Party(user_id=self.seller_id, **party),
+                buyer=commands.Party(user_id=self.buyer_id, tier=1),
+                seller=commands.Party(user_id=self.seller_id, tier=1),
                 price=price,
                 rail=rail,
                 network=network,
@@ -222,6 +221,20 @@ class World:
     async def disputed(self, **options: Any) -> Trade:
         trade = await self.delivered(**options)
         trade.dispute()
+        return await trade.mirror()
+
+    async def reviewed(self) -> Trade:
+        """Return a trade whose money has come and is not cleared."""
+        trade = await self.trade()
+        trade.fact(
+            funds_under_review=payments.FundsUnderReview(
+                operation_id=trade.escrow.intent.operation_id,
+                payment_ref="pi_1",
+                amount=common.Money(minor=trade.due_minor, currency=common.CURRENCY_USD),
+                reason="RISK",
+                risk="MEDIUM",
+            )
+        )
         return await trade.mirror()
 
     async def large_disputed(self) -> Trade:
