@@ -78,8 +78,8 @@ _SAVE_ARTIFACT = """
 INSERT INTO payment_artifacts (id, provider, kind, ref, escrow_id, operation_id, amount_minor,
   currency, status, raw, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
-ON CONFLICT (provider, ref) DO UPDATE SET operation_id = $6, status = $9, raw = $10,
-  updated_at = now()
+ON CONFLICT (provider, ref) DO UPDATE SET operation_id = $6, amount_minor = $7, currency = $8,
+  status = $9, raw = $10, updated_at = now()
 """
 
 

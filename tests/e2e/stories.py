@@ -1,10 +1,17 @@
 """Ways a trade can go, told so that together they reach every transition."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 from bloxtr8.access import StaffRole
 from bloxtr8.dev.demo.observer import Observer
 from bloxtr8.dev.play import Person, Stage, Trade
+from bloxtr8.messaging import metadata
+from bloxtr8.messaging.publisher import Publisher
+from bloxtr8.messaging.signatures import Keyring
+from bloxtr8.messaging.topics import PAYMENTS_EVENTS
+from proto.bloxtr8.common.v1 import common_pb2 as common
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 _ATTEMPTS_MAX = 5
 # Back-off between two attempts at the provider is at most an hour.
@@ -89,8 +96,17 @@ class Teller:
         trade = await self.funded()
         await trade.refund()
         await trade.until("REFUNDED")
-        await trade.charge_back()
+        case = await trade.charge_back()
         await self.heard(trade, "chargeback_recorded")
+        await self._close(case, won=True)
+        await self.heard(trade, "chargeback_recorded", 2)
+
+    async def paid_in_another_currency(self) -> None:
+        trade = await self.signed()
+        await trade.pay(currency="eur")
+        await trade.until("FUNDS_REVIEW")
+        await trade.staff(self.admin, "funds-review", {"decision": "REJECT"})
+        await self.heard(trade, "stray_funds_refunded")
 
     async def refunded_after_delivery(self) -> None:
         trade = await self.delivered()
@@ -200,6 +216,34 @@ class Teller:
         await unconfirmed.until("RELEASED")
         self.stage.travel(timedelta(days=24))
         await self.heard(argued, "dispute_overdue")
+
+    async def money_comes_that_nobody_asked_for(self) -> None:
+        """Stripe never does this, another rail may: receipts that no operation of ours explains.
+
+        They are recorded and their return is ordered; the payments side then refuses it, because
+        its own books know of no such receipt.
+        """
+        for kind in (payments.PaymentSucceeded, payments.FundsUnderReview):
+            trade = await self.funded()
+            amount = common.Money(minor=5_000, currency=common.CURRENCY_USD)
+            await self._say(trade, kind(payment_ref=f"pi_{uuid4().hex}", amount=amount))
+            await self.heard(trade, "stray_funds_received")
+
+    async def _say(
+        self, trade: Trade, body: payments.PaymentSucceeded | payments.FundsUnderReview
+    ) -> None:
+        settings = self.stage.stack.settings
+        publisher = Publisher(settings.kafka, Keyring.load(settings.keys.directory, create=False))
+        now = self.stage.stack.clock.now()
+        event = payments.PaymentEvent(
+            metadata=metadata.new(common.PRODUCER_PAYMENTS, now), escrow_id=trade.escrow_id
+        )
+        name = "payment_succeeded" if "Succeeded" in type(body).__name__ else "funds_under_review"
+        getattr(event, name).CopyFrom(body)
+        try:
+            await publisher.publish(PAYMENTS_EVENTS, event)
+        finally:
+            await publisher.stop()
 
     async def _close(self, case: str, *, won: bool) -> None:
         await self.stage.stripe("POST", f"/disputes/{case}/close", {"won": won})
