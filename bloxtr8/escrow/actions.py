@@ -6,7 +6,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bloxtr8.escrow import access, deadlines, disputes, holds, settlement, states
+from bloxtr8.escrow import access, deadlines, disputes, holds, legs, settlement, states
 from bloxtr8.escrow.change import Refused
 from bloxtr8.escrow.fees import terms_of
 from bloxtr8.escrow.funding import SANCTIONED
@@ -86,6 +86,11 @@ def _may_answer(view: _View) -> bool:
     return settlement.is_open(view.escrow, view.now) and not own
 
 
+def _may_accept(view: _View) -> bool:
+    possible = legs.obstacle(view.escrow, view.escrow.settlement.refund_minor) is None
+    return possible and _may_answer(view)
+
+
 def _may_take_back(view: _View) -> bool:
     own = view.escrow.settlement.by == view.user_id
     return settlement.is_open(view.escrow, view.now) and own
@@ -135,7 +140,7 @@ ACTIONS: dict[str, tuple[str, _Guard | None]] = {
     "dispute": ("raise_dispute", None),
     "withdraw_dispute": ("withdraw_dispute", _may_withdraw_dispute),
     "propose_settlement": ("propose_settlement", _may_propose),
-    "accept_settlement": ("accept_settlement", _may_answer),
+    "accept_settlement": ("accept_settlement", _may_accept),
     "reject_settlement": ("reject_settlement", _may_answer),
     "withdraw_settlement": ("withdraw_settlement", _may_take_back),
     "set_payee": ("set_payee", _may_set_payee),

@@ -100,6 +100,10 @@ def _cancelling(escrow: records.Escrow, body: events.EscrowCancelling, _: Any) -
     escrow.ClearField("deadline")
 
 
+def _cancelled(escrow: records.Escrow, body: events.EscrowCancelled, _: Any) -> None:
+    escrow.cancel_reason = body.reason
+
+
 def _delivered(escrow: records.Escrow, body: events.EscrowDelivered, _: Any) -> None:
     _deadline(escrow, body.deadline)
 
@@ -326,7 +330,7 @@ def _stray_refunded(escrow: records.Escrow, body: events.StrayFundsRefunded, _: 
 
 
 _Applier = Callable[[records.Escrow, Any, events.EscrowEvent], None]
-# EscrowCancelled and EscrowDisputeResolved say nothing that the state keeps beyond `state`.
+# EscrowDisputeResolved says nothing that the state keeps: the -ING event after it does.
 APPLIERS: dict[str, _Applier] = {
     "escrow_created": _created,
     "escrow_await_funds": _await_funds,
@@ -336,6 +340,7 @@ APPLIERS: dict[str, _Applier] = {
     "escrow_funds_held": _funds_held,
     "escrow_funds_under_review": _under_review,
     "escrow_cancelling": _cancelling,
+    "escrow_cancelled": _cancelled,
     "escrow_delivered": _delivered,
     "escrow_releasing": _ordered,
     "escrow_refunding": _ordered,

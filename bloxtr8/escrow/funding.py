@@ -116,7 +116,8 @@ def reject_funds(change: Change, _: commands.RejectFunds) -> None:
         legs.refund(change, types.REFUND_REASON_FUNDS_REJECTED)
         return
     stray.send_back(change, escrow.funding_ref, escrow.foreign)
-    change.emit(events.EscrowCancelled(reason=escrow.cancel_reason), states.CANCELLED)
+    reason = escrow.cancel_reason or types.CANCEL_REASON_STAFF
+    change.emit(events.EscrowCancelled(reason=reason), states.CANCELLED)
 
 
 def cancel(change: Change, body: commands.CancelEscrow) -> None:

@@ -20,8 +20,7 @@ _DEFERRED = types.LEG_STATUS_DEFERRED
 
 def release(change: Change, reason: "types.ReleaseReason.ValueType") -> None:
     """Order that the seller is paid."""
-    _require_cleared(change)
-    require_payee(change)
+    check_divisible(change, 0)
     plan = fees.release(change.terms)
     close_settlement(change)
     change.emit(
@@ -80,11 +79,25 @@ def divide(
 
 def check_divisible(change: Change, refund_minor: int) -> None:
     """Refuse now what `divide` could not do."""
-    if refund_minor == change.escrow.price.minor:
-        return
-    _require_cleared(change)
-    if refund_minor == 0 or fees.split(change.terms, refund_minor).payout_minor:
-        require_payee(change)
+    reason = obstacle(change.escrow, refund_minor)
+    if reason is not None:
+        raise reason
+
+
+def obstacle(escrow: records.Escrow, refund_minor: int) -> Refused | None:
+    """Return why `refund_minor` of the price cannot go back with the rest paid out."""
+    if refund_minor == escrow.price.minor:
+        return None
+    terms = fees.terms_of(escrow)
+    disputed_review = getattr(escrow.dispute, "from") == states.FUNDS_REVIEW
+    if terms.excess_minor < 0 or disputed_review:
+        # Money under review that was never approved can only go back.
+        return Refused(types.REFUSAL_CODE_AMOUNT_OUT_OF_RANGE, "These funds were never approved.")
+    if fees.divide(terms, refund_minor).payout_minor and not escrow.payee.destination:
+        return Refused(
+            types.REFUSAL_CODE_PAYEE_MISSING, "The seller has not chosen where to be paid."
+        )
+    return None
 
 
 def close_settlement(change: Change) -> None:
@@ -195,14 +208,6 @@ def require_payee(change: Change) -> None:
         raise Refused(
             types.REFUSAL_CODE_PAYEE_MISSING, "The seller has not chosen where to be paid."
         )
-
-
-def _require_cleared(change: Change) -> None:
-    """Money under review that was never approved can only go back."""
-    escrow = change.escrow
-    disputed_review = getattr(escrow.dispute, "from") == states.FUNDS_REVIEW
-    if change.terms.excess_minor < 0 or disputed_review:
-        raise Refused(types.REFUSAL_CODE_AMOUNT_OUT_OF_RANGE, "These funds were never approved.")
 
 
 def _require_thawed(change: Change) -> None:

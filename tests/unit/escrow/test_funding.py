@@ -89,10 +89,50 @@ def test_another_currency_cannot_be_held_and_goes_back() -> None:
     assert trade.refused("admin", "approve_funds") == "AMOUNT_OUT_OF_RANGE"
     trade.give("admin", "reject_funds")
     assert trade.state == "CANCELLED"
+    assert trade.escrow.cancel_reason == types.CANCEL_REASON_STAFF
     order = fields_of(trade.orders[-1])
     assert (order.amount, order.kind) == (foreign, payments.OPERATION_KIND_STRAY_REFUND)
     trade.hear("refund_succeeded", operation_id=order.operation_id)
     assert trade.escrow.stray[0].refunded
+
+
+def test_nothing_is_received_in_another_currency_while_cancelling() -> None:
+    trade = cancelling()
+    foreign = common.Money(minor=5, currency=common.CURRENCY_USDC)
+    trade.hear("payment_succeeded", payment_ref="tx", amount=foreign)
+    assert trade.state == "FUNDS_REVIEW"
+    assert trade.refused("admin", "approve_funds") == "AMOUNT_OUT_OF_RANGE"
+    trade.give("admin", "reject_funds")
+    assert trade.escrow.cancel_reason == types.CANCEL_REASON_CHANGED_MIND
+
+
+def test_receipts_of_nothing_and_without_a_name() -> None:
+    trade = created()
+    trade.ignored("payment_succeeded", payment_ref="pi_1", amount=trade.money(0))
+    fact = trade.fact("payment_succeeded", amount=trade.money(trade.due))
+    trade.put(fact)
+    assert trade.escrow.funding_ref == fact.metadata.message_id
+
+
+def test_only_the_last_receipts_are_remembered() -> None:
+    trade = held()
+    for number in range(300):
+        pay(trade, minor=1, ref=f"dust_{number}")
+        trade.hear("refund_succeeded", operation_id=trade.escrow.stray[-1].operation_id)
+    assert len(trade.escrow.payment_refs) == 256
+    assert trade.escrow.funding_ref == "pi_1"
+
+
+def test_a_stray_refund_that_fails_on_hold_waits() -> None:
+    trade = held()
+    pay(trade, minor=500, ref="pi_2")
+    trade.give("moderator", "place_hold", commands.PlaceHold(kind=types.HOLD_KIND_MANUAL))
+    count = len(trade.orders)
+    fail_stray(trade)
+    trade.ignored("refund_failed", operation_id=trade.escrow.stray[0].operation_id)
+    assert len(trade.orders) == count
+    trade.give("moderator", "lift_hold")
+    assert fields_of(trade.orders[-1]).attempt == 2
 
 
 def test_rejected_funds_go_back() -> None:

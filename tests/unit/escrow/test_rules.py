@@ -68,7 +68,7 @@ def test_no_row_leads_out_of_an_end() -> None:
 
 
 def test_every_event_is_folded() -> None:
-    plain = {"escrow_cancelled", "escrow_dispute_resolved", "escrow_command_rejected"}
+    plain = {"escrow_dispute_resolved", "escrow_command_rejected"}
     assert set(lookup.EVENTS) == set(APPLIERS) | plain
 
 

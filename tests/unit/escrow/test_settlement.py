@@ -110,6 +110,15 @@ def test_at_most_a_hundred_proposals() -> None:
     assert trade.refused("seller", "propose_settlement", body) == "NOT_YOUR_TURN"
 
 
+def test_accepting_is_offered_when_it_can_be_done() -> None:
+    trade = held(payee=None)
+    proposal = propose(trade, "seller")
+    assert "accept_settlement" not in allowed_actions(trade.escrow, trade.now, user_id=BUYER)
+    assert trade.refused("buyer", "accept_settlement", accept(proposal)) == "PAYEE_MISSING"
+    propose(trade, "buyer", trade.escrow.price.minor)
+    assert "accept_settlement" in allowed_actions(trade.escrow, trade.now, user_id=SELLER)
+
+
 def test_a_settlement_in_usdc() -> None:
     trade = splitting(refund_minor=5_000_000_000, **usdc(20_000_000_000))
     assert trade.escrow.payout.amount_minor == 14_925_000_000
