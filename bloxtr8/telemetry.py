@@ -98,6 +98,7 @@ REDACTED = "[redacted]"
 _DEPTH_MAX = 8
 _ITEMS_MAX = 200
 _TEXT_MAX = 8_000
+_SEARCHED_MAX = 64_000
 
 # Keys whose values are never written, wherever they stand.
 _SECRET_KEY = re.compile(
@@ -135,7 +136,8 @@ def redact(value: Any, depth: int = 0) -> Any:
         return [redact(item, depth + 1) for item in list(value)[:_ITEMS_MAX]]
     if isinstance(value, bytes | bytearray | memoryview):
         return f"[{len(value)} bytes]"
-    return _SECRET_TEXT.sub(REDACTED, str(value)[:_TEXT_MAX])
+    # Cut to its length last: half a secret would not be known as one.
+    return _SECRET_TEXT.sub(REDACTED, str(value)[:_SEARCHED_MAX])[:_TEXT_MAX]
 
 
 def _redact_item(key: str, value: Any, depth: int) -> Any:

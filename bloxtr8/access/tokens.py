@@ -160,7 +160,7 @@ def _number(path: Path) -> int:
 
 def _write_once(path: Path, content: bytes) -> None:
     """Write `path` whole, unless another process was first: then theirs stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

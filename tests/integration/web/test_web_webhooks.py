@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from bloxtr8 import ids
 from bloxtr8.messaging import envelope
+from bloxtr8.messaging.signatures import SignatureInvalid
 from bloxtr8.messaging.topics import WEBHOOK_EVENTS
 from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -62,7 +63,7 @@ async def test_a_call_is_on_the_broker_before_it_is_answered(world: World) -> No
                 message = envelope.decode(
                     WEBHOOK_EVENTS, found.key, found.value, headers, world.process.keyring
                 )
-            except envelope.SignatureInvalid:
+            except SignatureInvalid:
                 continue  # another test's keys
             if message.call.provider_event_id == "evt_broker":
                 break

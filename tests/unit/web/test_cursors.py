@@ -1,0 +1,78 @@
+"""Cursors, peers' proofs, client addresses, traces."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from joserfc.jwk import ECKey
+
+from bloxtr8.access.tokens import TokenKeys
+from bloxtr8.errors import BadCursor
+from web import cursors, peers
+from web.addresses import client_address, is_loopback
+from web.trace import trace_id, traceparent_for
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+FILTERS = {"path": "/api/v1/escrows", "status": None}
+
+
+def _keys() -> TokenKeys:
+    return TokenKeys([ECKey.generate_key("P-256", {"kid": "tokens-1"})], bytes(range(32)))
+
+
+def test_a_cursor_comes_back_as_it_was() -> None:
+    keys = _keys()
+    cursor = cursors.make(keys, ["2026-11-22", "id"], FILTERS, NOW)
+    assert cursors.read(keys, cursor, dict(FILTERS), NOW) == ["2026-11-22", "id"]
+
+
+def test_every_changed_character_is_noticed() -> None:
+    keys = _keys()
+    cursor = cursors.make(keys, ["2026-11-22", "id"], FILTERS, NOW)
+    for place in range(len(cursor) - 1):
+        other = "A" if cursor[place] != "A" else "B"
+        with pytest.raises(BadCursor):
+            cursors.read(keys, cursor[:place] + other + cursor[place + 1 :], FILTERS, NOW)
+    for bad in ("", "é", "=", cursor + "AAAA", "x" * 5000):
+        with pytest.raises(BadCursor):
+            cursors.read(keys, bad, FILTERS, NOW)
+
+
+def test_a_cursor_of_others_filters_or_yesterday() -> None:
+    keys = _keys()
+    cursor = cursors.make(keys, ["a", "b"], FILTERS, NOW)
+    with pytest.raises(BadCursor):
+        cursors.read(keys, cursor, FILTERS | {"status": "DISPUTED"}, NOW)
+    with pytest.raises(BadCursor):
+        cursors.read(keys, cursor, FILTERS, NOW + timedelta(hours=24, seconds=1))
+    assert cursors.read(keys, cursor, FILTERS, NOW + timedelta(hours=24)) == ["a", "b"]
+
+
+def test_a_peers_proof_is_for_one_escrow_and_one_minute() -> None:
+    keys = _keys()
+    header = peers.proof(keys, "e1", NOW)
+    assert peers.is_proof(keys, "e1", header, NOW + timedelta(seconds=59))
+    assert not peers.is_proof(keys, "e2", header, NOW)
+    assert not peers.is_proof(keys, "e1", header, NOW + timedelta(seconds=61))
+    for bad in ("", ".", "²." + "0" * 64, header[:-1], "9" * 30 + ".00"):
+        assert not peers.is_proof(keys, "e1", bad, NOW)
+
+
+def test_the_client_is_the_last_address_that_is_not_ours() -> None:
+    def request(forwarded: str) -> object:
+        return make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded})
+
+    direct = make_mocked_request("GET", "/")
+    peer = direct.remote or ""
+    spoofed = request("198.51.100.1")
+    assert client_address(spoofed, []) == peer  # type: ignore[arg-type]
+    assert is_loopback(spoofed) is False  # type: ignore[arg-type]
+
+
+def test_traces() -> None:
+    given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+    ours = traceparent_for(given)
+    assert trace_id(ours) == trace_id(given)
+    assert ours[36:52] != given[36:52], "our own span"
+    for bad in (None, "", "x", given.upper(), given + "0", "01" + given[2:]):
+        assert trace_id(traceparent_for(bad)) != trace_id(given)
