@@ -68,6 +68,56 @@ class StripeSettings(BaseModel):
     livemode: bool = False
 
 
+class BaseChainSettings(BaseModel):
+    """USDC on Base. `chain_id` 8453 is Base, 84532 Base Sepolia; any other needs `usdc_address`."""
+
+    rpc_urls: list[str] = Field(
+        default_factory=list,
+        description="of the chain; the first is read, all have to agree before money counts",
+    )
+    chain_id: int = Field(8453, ge=1, description="8453 Base, 84532 Base Sepolia")
+    usdc_address: str = Field("", description="empty: the canonical contract of the chain")
+    custody: Literal["custodian", "onchain"] = Field(
+        "custodian", description="who holds the keys: a custodian over HTTP, or this service"
+    )
+    depths: list[str] = Field(
+        default_factory=list,
+        description='"minor units:blocks", rising: escrows up to that sum count a deposit after '
+        "so many blocks; all others when its block is finalized",
+    )
+    poll_s: float = Field(2.0, gt=0, description="between looks at the chain")
+    connect_timeout_s: float = Field(3.0, gt=0)
+    timeout_s: float = Field(10.0, gt=0)
+    log_blocks: int = Field(2000, ge=64, description="asked for at once; nodes have limits")
+    keystore_file: str = Field("", description="onchain: encrypted seed of the wallets (Web3 V3)")
+    keystore_password: SecretStr = SecretStr("")
+    fee_max_wei: int = Field(5 * 10**9, gt=0, description="onchain: never offered more per gas")
+    gas_alert_wei: int = Field(10**16, ge=0, description="onchain: hot wallet below this: alert")
+    float_max_minor: int = Field(
+        0, ge=0, description="onchain: hot wallet above this: alert; 0: never"
+    )
+
+
+class CustodianSettings(BaseModel):
+    api_base: str = Field("", description="of a custodian that speaks docs/custodian-openapi.json")
+    api_key: SecretStr = SecretStr("")
+    webhook_secrets: list[SecretStr] = Field(
+        default_factory=list, description="at most two, during rotation"
+    )
+
+
+class ScreeningSettings(BaseModel):
+    """Who is asked about wallets. Both are always needed; one without a key answers nothing."""
+
+    trm_base: str = "https://api.trmlabs.com"
+    trm_api_key: SecretStr = SecretStr("")
+    trm_chain: str = Field("base", description="TRM's name of the chain")
+    chainalysis_base: str = "https://public.chainalysis.com"
+    chainalysis_api_key: SecretStr = SecretStr("")
+    timeout_s: float = Field(10.0, gt=0)
+    kept_hours: float = Field(24.0, gt=0, le=24, description="how long an answer counts")
+
+
 class KeysSettings(BaseModel):
     directory: Path = Field(
         Path(".bloxtr8/keys"),
@@ -96,6 +146,9 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     stripe: StripeSettings = Field(default_factory=StripeSettings)
+    base: BaseChainSettings = Field(default_factory=BaseChainSettings)
+    custodian: CustodianSettings = Field(default_factory=CustodianSettings)
+    screening: ScreeningSettings = Field(default_factory=ScreeningSettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)
 
