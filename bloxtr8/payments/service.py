@@ -9,6 +9,7 @@ from typing import Protocol
 from bloxtr8 import telemetry
 from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, PaymentNotReady, UpstreamUnavailable
+from bloxtr8.payments.book import StaffTask
 from bloxtr8.payments.facts import Fact, facts_of
 from bloxtr8.payments.incoming import take_fact
 from bloxtr8.payments.operations import Operation, Status
@@ -22,8 +23,6 @@ from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 SECRETS_MAX = 10_000
 SECRET_KEPT = timedelta(seconds=60)
 _PROVIDERS = {common.PROVIDER_STRIPE: "STRIPE"}
-
-_log = telemetry.get_logger(__name__)
 
 
 class BadCommand(Exception):
@@ -73,7 +72,7 @@ class PaymentService:
                 return
             if book.funds is None:
                 telemetry.UNMATCHED_WEBHOOKS.labels(provider=event.provider).inc()
-                _log.warning("provider_event_of_no_escrow", event_id=event.event_id)
+                book.tasks.append(StaffTask("RECONCILIATION", event.event_id[:64]))
                 return
             now = self._clock.now()
             for fact in facts:

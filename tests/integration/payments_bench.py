@@ -21,6 +21,7 @@ from bloxtr8.payments.pg_store import PostgresStore
 from bloxtr8.payments.service import PaymentService
 from bloxtr8.payments.stripe_calls import CallLimits
 from bloxtr8.payments.stripe_rail import StripeRail
+from bloxtr8.sandbox.faults import Fault
 from bloxtr8.sandbox.stripe.control import add_account
 from bloxtr8.sandbox.stripe.server import StripeStandIn
 from bloxtr8.store import database
@@ -28,10 +29,21 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-QUICK = CallLimits(connect_s=1, total_s=0.4, tries=2, pause_first_s=0.01, pause_max_s=0.02)
+QUICK = CallLimits(connect_s=1, total_s=2, tries=2, pause_first_s=0.01, pause_max_s=0.02)
 SELLER = "acct_seller1"
 TOTAL, PAYOUT, FEES = 10_329, 9_950, 379
 KEYRING = Keyring.generate()
+# What a provider can do to a request; each comes right after a few.
+FAULTS = (
+    Fault.TIMEOUT_BEFORE,
+    Fault.TIMEOUT_AFTER,
+    Fault.DISCONNECT_BEFORE,
+    Fault.DISCONNECT_AFTER,
+    Fault.ERROR_BEFORE,
+    Fault.ERROR_AFTER,
+    Fault.GARBAGE,
+    Fault.RATE_LIMIT,
+)
 
 
 @dataclass
@@ -47,6 +59,11 @@ class Bench:
     escrow_id: str = field(default_factory=lambda: ids.escrow_id_for(str(ids.uuid7())))
     contract_id: str = field(default_factory=lambda: str(ids.uuid7()))
     calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def next_escrow(self) -> None:
+        """Play on with another escrow."""
+        self.escrow_id = ids.escrow_id_for(str(ids.uuid7()))
+        self.calls.clear()
 
     def operation_id(self, kind: str, generation: int = 1) -> str:
         return ids.operation_id_for(self.escrow_id, kind, generation)
@@ -168,10 +185,17 @@ class Bench:
         self.clock.advance(timedelta(**delta))
         await self.executor.run_until_idle()
 
+    async def settled(self) -> None:
+        """Let time pass until nothing is in doubt any more."""
+        for _ in range(12):
+            await self.later(minutes=5)
+
     async def said(self) -> list[payments.PaymentEvent]:
-        """Return every event in the outbox, in order."""
+        """Return what the outbox has to say about the escrow, in order."""
         rows = await database.fetch(
-            "SELECT payload FROM outbox WHERE topic = 'payments.events.v1' ORDER BY id"
+            "SELECT payload FROM outbox WHERE topic = 'payments.events.v1' AND key = $1 "
+            "ORDER BY id",
+            self.escrow_id,
         )
         return [payments.PaymentEvent.FromString(row["payload"]) for row in rows]
 
@@ -189,9 +213,21 @@ class Bench:
 
     def moved(self) -> tuple[int, int]:
         """Return what the provider really paid out and refunded, in minor units."""
-        paid = sum(t["amount"] - t["amount_reversed"] for t in self.stripe.world.all("transfer"))
-        refunded = sum(r["amount"] for r in self.stripe.world.all("refund", status="succeeded"))
-        return paid, refunded
+        world = self.stripe.world
+        transfers = world.all("transfer", transfer_group=self.escrow_id)
+        charges = {c["id"] for c in world.all("charge", transfer_group=self.escrow_id)}
+        refunds = [r for r in world.all("refund", status="succeeded") if r["charge"] in charges]
+        paid = sum(entry["amount"] - entry["amount_reversed"] for entry in transfers)
+        return paid, sum(entry["amount"] for entry in refunds)
+
+
+async def funds(bench: Bench) -> dict[str, int]:
+    """Return the escrow's row of `escrow_funds`."""
+    row = await database.fetchrow(
+        "SELECT * FROM escrow_funds WHERE escrow_id = $1", bench.escrow_id
+    )
+    assert row is not None
+    return row
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -1,0 +1,147 @@
+"""Carrying operations out: crashes, several workers, orders at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bloxtr8.messaging import metadata
+from bloxtr8.payments.executor import Executor
+from bloxtr8.payments.operations import LEASE, Status
+from bloxtr8.sandbox.faults import Fault, FaultRule
+from bloxtr8.store import database
+from tests.integration.payments_bench import (
+    FEES,
+    PAYOUT,
+    TOTAL,
+    Bench,
+    open_bench,
+    until,
+)
+
+
+@pytest.fixture
+async def bench(postgres_dsn: str) -> AsyncIterator[Bench]:
+    async with open_bench(postgres_dsn) as made:
+        yield made
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_crash_in_the_middle_of_a_call_pays_once(bench: Bench, before: bool) -> None:
+    await bench.fund()
+    fault = Fault.TIMEOUT_BEFORE if before else Fault.TIMEOUT_AFTER
+    bench.stripe.faults.add(FaultRule("POST /v1/transfers", fault, seconds=5))
+    await bench.service.handle(bench.payout_order())
+    dying = asyncio.create_task(bench.executor.run())
+    await until(lambda: bool(bench.stripe.faults.taken))
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    assert (await bench.row("PAYOUT")).status is Status.SENT
+    successor = bench.new_executor("worker-2")
+    await successor.run_until_idle()
+    assert (await bench.row("PAYOUT")).status is Status.SENT, "the lease is still the first one's"
+    bench.clock.advance(LEASE)
+    await successor.run_until_idle()
+    assert (await bench.words())[-1] == "transfer_succeeded"
+    assert bench.moved() == (PAYOUT, 0)
+
+
+async def test_the_same_worker_takes_its_claims_back_at_once(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order())
+    claimed = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    assert len(claimed) == 1
+    await bench.executor.run_until_idle()
+    assert (await bench.words())[-1] == "transfer_succeeded"
+
+
+async def test_two_executors_on_one_database_do_each_thing_once(bench: Bench) -> None:
+    await bench.fund()
+    first = bench.escrow_id
+    for number in range(10):
+        bench.escrow_id = f"00000000-0000-5000-8000-{number:012d}"
+        await bench.service.handle(bench.intent_order())
+    others = [bench.executor, *(bench.new_executor(f"worker-{n}") for n in (2, 3))]
+    await asyncio.gather(*(_drain(executor, bench) for executor in others))
+    bench.escrow_id = first
+    await bench.service.handle(bench.payout_order(4_950))
+    await bench.service.handle(bench.refund_order(5_000))
+    await asyncio.gather(*(_drain(executor, bench) for executor in others))
+    assert len(bench.stripe.world.objects["payment_intent"]) == 11
+    assert bench.moved() == (4_950, 5_000)
+    rows = await database.fetch("SELECT event_type, count(*) AS n FROM outbox GROUP BY 1")
+    said = {row["event_type"]: row["n"] for row in rows}
+    assert said["payment_intent_created"] == 11
+    assert (said["transfer_succeeded"], said["refund_succeeded"]) == (1, 1)
+
+
+async def test_one_escrow_never_has_two_calls_at_once(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order(4_950))
+    await bench.service.handle(bench.refund_order(5_000))
+    one = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    other = await bench.store.claim("worker-2", bench.clock.now(), 10, ())
+    held = [operation.operation_id for operation in one]
+    again = await bench.store.claim("worker-1", bench.clock.now(), 10, held)
+    assert (len(one), len(other), len(again)) == (1, 0, 0)
+
+
+async def test_an_order_for_later_waits(bench: Bench) -> None:
+    await bench.fund()
+    order = bench.payout_order()
+    order.transfer_to_seller.not_before.CopyFrom(metadata.timestamp(bench.clock.now() + LEASE))
+    await bench.order(order)
+    assert bench.moved() == (0, 0)
+    bench.clock.advance(LEASE)
+    await bench.executor.run_until_idle()
+    assert bench.moved() == (PAYOUT, 0)
+
+
+async def test_the_running_executor_wakes_for_a_local_order(bench: Bench) -> None:
+    running = asyncio.create_task(bench.executor.run())
+    await bench.service.handle(bench.intent_order())
+    await until(lambda: bool(bench.stripe.world.objects["payment_intent"]))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_orders_at_once_never_exceed_what_was_received(bench: Bench) -> None:
+    await bench.fund()
+    quarter = (TOTAL - 4 * FEES) // 4
+
+    async def insist(generation: int) -> None:
+        order = bench.payout_order(quarter, generation=generation)
+        if generation % 2:
+            order = bench.refund_order(quarter, generation=generation)
+        while True:
+            try:
+                return await bench.service.handle(order)
+            except Exception as error:
+                if not database.is_transient(error):
+                    raise
+
+    await asyncio.gather(*(insist(generation) for generation in range(1, 33)))
+    await bench.executor.run_until_idle()
+    paid, refunded = bench.moved()
+    assert paid + refunded + FEES * (paid // quarter) <= TOTAL
+    assert (paid + refunded) // quarter == 4
+    statuses = await database.fetch(
+        "SELECT status, count(*) AS n FROM payment_operations WHERE kind <> 'INTENT' GROUP BY 1"
+    )
+    assert {row["status"]: row["n"] for row in statuses} == {"CONFIRMED": 4, "FAILED": 28}
+
+
+async def _drain(executor: Executor, bench: Bench) -> None:
+    """Work until nothing of anybody's is due."""
+    async with asyncio.timeout(30):
+        while await _left(bench):
+            await executor.run_until_idle()
+            await asyncio.sleep(0.01)
+
+
+async def _left(bench: Bench) -> int:
+    rows = await database.fetch(
+        "SELECT FROM payment_operations WHERE finished_at IS NULL AND not_before <= $1",
+        bench.clock.now(),
+    )
+    return len(rows)
