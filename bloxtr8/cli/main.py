@@ -43,7 +43,8 @@ def demo(kafka: str | None, workers: int, as_json: bool, logs: Path | None) -> N
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep PostgreSQL, keys and Apache Kafka in this directory between runs.",
+    help="Keep PostgreSQL, Apache Kafka and keys in this directory between runs; the payment "
+    "stand-in starts empty all the same.",
 )
 def dev(kafka: str | None, workers: int, port: int, keep: Path | None) -> None:
     """Start everything on this machine and stay until Ctrl-C."""

@@ -20,6 +20,7 @@ _START_SECONDS_MAX = 30.0
 _STOP_SECONDS_MAX = 20.0
 _POLL_SECONDS = 0.02
 _TEMPLATE = "bloxtr8_template"
+_TRAVERSABLE = 0o011
 # Commits still reach the operating system before they are acknowledged.
 _NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 
@@ -141,7 +142,8 @@ class EmbeddedPostgres:
         if self._user:
             _prepare_user(self._user)
             # The server refuses to run as root, so its own user must reach its directory.
-            self._root.chmod(0o755)
+            for directory in (self._root, *self._root.resolve().parents):
+                directory.chmod(directory.stat().st_mode | _TRAVERSABLE)
             shutil.chown(data, self._user, self._user)
         done = subprocess.run(  # noqa: S603
             [

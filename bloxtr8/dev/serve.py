@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -45,6 +46,9 @@ def run_dev(options: DevOptions) -> int:
 
 async def _serve(options: DevOptions, console: Console) -> None:
     kafka = options.kafka or ("embedded" if missing_tools() else "apache")
+    if options.keep and kafka == "embedded":
+        # Its topics end with the process, and with them the state of every escrow.
+        raise process.StartFailed("--keep needs --kafka apache, with Java 17 and Maven.")
     console.print(f"Kafka: {kafka}; `--kafka` chooses.")
     stack_options = StackOptions(
         kafka=kafka,
@@ -93,7 +97,7 @@ async def _introduction(stage: Stage, trade: Trade, staff_token: str) -> list[st
 
 def _post(url: str, who: str, body: str) -> str:
     return (
-        f'curl -X POST -H "Authorization: Bearer ${who}" -H "Idempotency-Key: $(uuidgen)"'
+        f'curl -X POST -H "Authorization: Bearer ${who}" -H "Idempotency-Key: {uuid4()}"'
         f" -H 'Content-Type: application/json' -d '{body}' {url}"
     )
 
