@@ -189,3 +189,6 @@ def test_people_run_out_of_changes_but_facts_do_not() -> None:
     trade.record.absorbed.extend(number.to_bytes(16, "big") for number in range(4_000, 5_023))
     trade.hear("payment_processing", operation_id=trade.escrow.intent.operation_id)
     assert len(trade.record.absorbed) == 4_096
+    oldest = trade.record.absorbed[1]
+    trade.hear("payment_failed", operation_id=trade.escrow.intent.operation_id)
+    assert (len(trade.record.absorbed), trade.record.absorbed[0]) == (4_096, oldest)

@@ -216,6 +216,21 @@ def test_a_chargeback_reported_before_its_money(won: bool) -> None:
     assert trade.state == ("DISPUTED" if won else "REFUNDED")
 
 
+def test_a_chargeback_reported_before_money_that_is_reviewed() -> None:
+    trade = created()
+    bank(trade)
+    pay(trade, minor=trade.due - 1)
+    assert (trade.state, trade.escrow.hold.kind) == ("DISPUTED", types.HOLD_KIND_CHARGEBACK)
+
+
+def test_a_hold_says_who_set_it_and_when() -> None:
+    trade = held()
+    trade.later(hours=1)
+    trade.give("moderator", "place_hold", MANUAL)
+    assert trade.escrow.hold.by.staff_role == common.STAFF_ROLE_MODERATOR
+    assert trade.escrow.hold.since.seconds == int(trade.now.timestamp())
+
+
 def test_a_chargeback_lost_before_its_money() -> None:
     trade = created()
     decided(trade, won=False)

@@ -76,6 +76,9 @@ def usdc(price_minor: int) -> dict[str, Any]:
     }
 
 
+WITH_DEADLINE = {states.AWAIT_FUNDS, states.FUNDS_HELD, states.DELIVERED, states.DISPUTED}
+
+
 @dataclass
 class Trade:
     """One escrow and the messages it said; `give` and `hear` put causes to the rules."""
@@ -219,7 +222,11 @@ def check_money(escrow: records.Escrow) -> None:
         assert not escrow.HasField("deadline")
     if escrow.state in (states.AWAIT_FUNDS, states.CANCELLING, states.CANCELLED):
         assert escrow.received_minor == 0
+    if escrow.state not in WITH_DEADLINE:
+        assert not escrow.HasField("deadline")
     if escrow.HasField("hold"):
+        assert escrow.hold.by.kind
+        assert escrow.hold.since.seconds
         assert not escrow.deadline.HasField("at"), "no deadline runs during a hold"
 
 
