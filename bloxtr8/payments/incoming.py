@@ -7,9 +7,12 @@ from bloxtr8.payments import operations
 from bloxtr8.payments.book import Book, StaffTask, money
 from bloxtr8.payments.disputes import DisputeFact, take_dispute
 from bloxtr8.payments.facts import AttemptFailed, Fact, Heard, TransferTakenBack
-from bloxtr8.payments.operations import UNDER_WAY, Kind, Status
+from bloxtr8.payments.operations import Kind, Status
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
+
+# What a provider may have something new to say about.
+_ASKED = frozenset({Status.SENT, Status.UNKNOWN})
 
 
 def take_fact(book: Book, fact: Fact, event_id: str, cause: common.Metadata, now: datetime) -> None:
@@ -34,7 +37,8 @@ def _heard(book: Book, fact: Heard, now: datetime) -> None:
             # Money moved that nobody here ordered.
             book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref))
         return
-    if operation.due:
+    if operation.due and operation.status is not Status.REQUESTED:
+        # One that was only requested has nothing to be asked about, and perhaps a pause to keep.
         book.put(operations.hasten(operation, now))
     elif fact.failed and operation.status is Status.CONFIRMED:
         book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref, operation.amount_minor))
@@ -44,8 +48,8 @@ def _heard(book: Book, fact: Heard, now: datetime) -> None:
 
 def _hasten_refunds(book: Book, payment_ref: str, now: datetime) -> None:
     for operation in list(book.operations.values()):
-        pending = operation.kind in operations.REFUNDS and operation.status in UNDER_WAY
-        if pending and operation.payment_ref == payment_ref and operation.attempts:
+        pending = operation.kind in operations.REFUNDS and operation.status in _ASKED
+        if pending and operation.payment_ref == payment_ref:
             book.put(operations.hasten(operation, now))
 
 

@@ -46,7 +46,8 @@ def take_order(book: Book, command: payments.PaymentCommand, now: datetime) -> N
     if book.funds is None:
         book.funds = Funds(currency_of(command))
     known = book.operations.get(wanted.operation_id)
-    if command.fencing_token < book.funds.fencing_token and known is None:
+    stale = command.fencing_token < book.funds.fencing_token
+    if stale and (known is None or wanted.attempt > known.attempt):
         _refuse_fenced(book, wanted)
         return
     token = max(command.fencing_token, book.funds.fencing_token)

@@ -130,9 +130,16 @@ class PaymentPages:
         data = await self._ask(escrow_id)
         self._kept[escrow_id] = (now, data)
         self._kept.move_to_end(escrow_id)
-        while len(self._kept) > SECRETS_MAX:
-            self._kept.popitem(last=False)
+        self._forget(now)
         return data
+
+    def _forget(self, now: datetime) -> None:
+        """Drop what is past its time, and the oldest beyond the limit."""
+        while self._kept:
+            since, _ = next(iter(self._kept.values()))
+            if now - since < SECRET_KEPT and len(self._kept) <= SECRETS_MAX:
+                return
+            self._kept.popitem(last=False)
 
     async def _ask(self, escrow_id: str) -> PaymentData:
         intent = await self._intents.current_intent(escrow_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bloxtr8.messaging import metadata
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
 from tests.integration.payments_bench import (
@@ -166,3 +167,22 @@ async def test_a_fact_about_no_escrow_is_for_a_person(bench: Bench) -> None:
     assert await bench.words() == []
     (task,) = await database.fetch("SELECT subject_id FROM staff_tasks")
     assert task["subject_id"] == "evt_1"
+
+
+async def test_a_call_does_not_shorten_the_pause_before_the_next_attempt(bench: Bench) -> None:
+    bench.stripe.world.slow_refunds = True
+    await bench.fund()
+    await bench.order(bench.refund_order())
+    (refund,) = bench.stripe.world.all("refund")
+    bench.stripe.world.settle_refund(refund["id"], succeeded=False)
+    calls = bench.take_calls()
+    await bench.hear(*calls)
+    again = bench.refund_order(generation=2, attempt=2)
+    later = bench.clock.now() + timedelta(minutes=1)
+    again.initiate_refund.not_before.CopyFrom(metadata.timestamp(later))
+    await bench.order(again)
+    bench.stripe.world.emit("charge.refunded", bench.stripe.world.all("charge")[0])
+    await bench.hear()
+    assert (await bench.row("REFUND", 2)).attempts == 0
+    await bench.later(minutes=1)
+    assert (await bench.row("REFUND", 2)).attempts == 1

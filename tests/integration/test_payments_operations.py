@@ -128,7 +128,19 @@ async def test_a_worker_that_was_replaced_is_not_obeyed(bench: Bench) -> None:
     await bench.order(bench.payout_order(fencing_token=7))
     await bench.order(bench.payout_order(100, generation=2, fencing_token=6))
     assert await bench.store.operation(bench.operation_id("PAYOUT", 2)) is None
+    tasks = await database.fetch("SELECT kind FROM staff_tasks")
+    assert [task["kind"] for task in tasks] == ["RECONCILIATION"]
     assert bench.moved() == (PAYOUT, 0)
+
+
+async def test_a_replaced_worker_orders_no_other_attempt_either(bench: Bench) -> None:
+    await bench.fund()
+    stranger = "acct_nobody"
+    await bench.order(bench.payout_order(fencing_token=7, destination=stranger))
+    await bench.order(bench.payout_order(attempt=2, fencing_token=6, destination=stranger))
+    assert (await bench.row("PAYOUT")).attempt == 1
+    await bench.order(bench.payout_order(attempt=2, fencing_token=7, destination=stranger))
+    assert (await bench.row("PAYOUT")).attempt == 2
 
 
 async def test_cancelled_before_payment(bench: Bench) -> None:
