@@ -7,16 +7,23 @@ from aiohttp import web
 _HOPS_MAX = 20
 
 
-def client_address(request: web.Request, trusted_proxies: list[str]) -> str:
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks_of(texts: list[str]) -> tuple[Network, ...]:
+    """Return addresses and networks as networks; raises ValueError for what is neither."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def client_address(request: web.Request, proxies: tuple[Network, ...]) -> str:
     """Return the right-most address of X-Forwarded-For that is not a trusted proxy.
 
     Without trusted proxies that is the peer's address, whatever the header says.
     """
     peer = request.remote or ""
-    networks = [ipaddress.ip_network(text, strict=False) for text in trusted_proxies]
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-_HOPS_MAX:]
     for address in [peer, *(part.strip() for part in reversed(forwarded) if part.strip())]:
-        if not _within(address, networks):
+        if not _within(address, proxies):
             return address
     return peer
 
@@ -31,7 +38,7 @@ def is_loopback(request: web.Request) -> bool:
         return False
 
 
-def _within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -9,6 +9,7 @@ from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.payments.pg_store import IntentReader
 from bloxtr8.payments.service import PaymentPages
 from bloxtr8.payments.stripe_rail import StripeRail
+from web.addresses import networks_of
 from web.deps import DEPS, Deps, Process
 from web.limits import Limiter
 from web.middleware import MIDDLEWARES
@@ -77,4 +78,5 @@ def _deps(application: web.Application, process: Process) -> Deps:
         tokens=AccessTokens.from_settings(settings, clock),
         limiter=Limiter(settings.web.rate_percent, time.monotonic),
         payment_pages=PaymentPages(IntentReader(), stripe, settings.stripe.publishable_key, clock),
+        proxies=networks_of(settings.web.trusted_proxies),
     )

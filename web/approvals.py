@@ -16,7 +16,6 @@ from bloxtr8.errors import (
     NotFound,
     OperationConflict,
 )
-from bloxtr8.store import database
 from bloxtr8.store import operations as store
 from bloxtr8.store.database import Transaction, to_json
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -70,7 +69,7 @@ async def _insert(
 ) -> None:
     action = order.command.WhichOneof("body")
     subject_id = order.command.escrow_id
-    await _expire(tx, action or "", subject_id, call.now)
+    await _make_room(tx, call, action or "", subject_id)
     payload = payload_of(order.command)
     inserted = await tx.execute(
         "INSERT INTO approvals (id, action, subject_type, subject_id, subject_version, payload,"
@@ -93,12 +92,32 @@ async def _insert(
         raise OperationConflict("The same is already waiting for a second approval.")
 
 
-async def _expire(tx: Transaction, action: str, subject_id: str, now: datetime) -> None:
-    await tx.execute(
+async def _make_room(tx: Transaction, call: Call, action: str, subject_id: str) -> None:
+    """End requests for the same that are over, or were about an earlier state of the trade."""
+    ended = await tx.fetch(
         "UPDATE approvals SET status = 'EXPIRED', updated_at = $3 WHERE action = $1"
-        " AND subject_id = $2 AND status = 'PENDING' AND expires_at <= $3",
+        " AND subject_id = $2 AND status = 'PENDING'"
+        " AND (expires_at <= $3 OR subject_version <> $4) RETURNING id",
         action,
         subject_id,
+        call.now,
+        call.trade.escrow.sequence,
+    )
+    await tx.execute(
+        "UPDATE operations SET status = 'REJECTED', error_code = 'approval_expired',"
+        " finished_at = $2, updated_at = $2"
+        " WHERE approval_id = ANY($1::uuid[]) AND status = 'PENDING_APPROVAL'",
+        [row["id"] for row in ended],
+        call.now,
+    )
+
+
+async def withdraw(tx: Transaction, approval_id: UUID, now: datetime) -> None:
+    """End a request whose operation was taken back."""
+    await tx.execute(
+        "UPDATE approvals SET status = 'EXPIRED', updated_at = $2"
+        " WHERE id = $1 AND status = 'PENDING'",
+        approval_id,
         now,
     )
 
@@ -131,11 +150,11 @@ async def lock(tx: Transaction, approval_id: UUID, sha256: str, call: Call) -> R
     return row | {"escrow_version": escrow["version"]}
 
 
-async def decide(tx: Transaction, call: Call, row: Row, status: str, reason: str) -> None:
-    """Write the decision and its audit row."""
-    await tx.execute(
+async def decide(tx: Transaction, call: Call, row: Row, status: str, reason: str) -> Row:
+    """Write the decision and its audit row; return the approval as it is now."""
+    decided = await tx.fetchrow(
         "UPDATE approvals SET status = $2, decided_by = $3, decided_at = $4, decision_reason = $5,"
-        " updated_at = $4 WHERE id = $1 AND status = 'PENDING'",
+        " updated_at = $4 WHERE id = $1 RETURNING *",
         row["id"],
         status,
         call.caller.user_id,
@@ -145,6 +164,8 @@ async def decide(tx: Transaction, call: Call, row: Row, status: str, reason: str
     subject = ("approval", str(row["id"]))
     data = {"action": row["action"], "escrow_id": row["subject_id"]}
     await audit(tx, call, f"approval.{status.lower()}", subject, reason=reason, data=data)
+    assert decided is not None, "the row is locked"
+    return decided
 
 
 async def waiting_command(tx: Transaction, approval_id: UUID) -> commands.EscrowCommand:
@@ -168,8 +189,3 @@ async def reject_waiting(tx: Transaction, approval_id: UUID, now: datetime) -> N
 def loaded(value: Any) -> Any:
     """Return a JSON column, which plain SQL gives as text."""
     return json.loads(value) if isinstance(value, str) else value
-
-
-async def fetch(approval_id: UUID) -> Row | None:
-    """Return an approval's row."""
-    return await database.fetchrow("SELECT * FROM approvals WHERE id = $1", approval_id)

@@ -32,7 +32,7 @@ async def audit(
         call.case.escrow.escrow_id if call.case else None,
         reason or None,
         to_json(data or {}),
-        client_address(call.request, call.deps.settings.web.trusted_proxies),
+        client_address(call.request, call.deps.proxies),
         call.request.headers.get("User-Agent", "")[:_USER_AGENT_MAX] or None,
         trace_id(call.traceparent),
     )

@@ -13,6 +13,7 @@ from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
 from bloxtr8.payments.service import PaymentPages
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
+from web.addresses import Network
 from web.limits import Limiter
 
 
@@ -54,6 +55,7 @@ class Process(Protocol):
 class Deps:
     """Everything a view may use, built once for an application.
 
+    `proxies`: whose X-Forwarded-For is believed.
     `schema_current`: the database was seen to have every migration, which it then keeps.
     """
 
@@ -61,6 +63,7 @@ class Deps:
     tokens: AccessTokens
     limiter: Limiter
     payment_pages: PaymentPages
+    proxies: tuple[Network, ...] = ()
     schema_current: bool = False
 
     @property

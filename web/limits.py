@@ -86,6 +86,10 @@ class Limiter:
         reset = math.ceil((quota - bucket.tokens) / per_second)
         return Allowance(rate, quota, int(bucket.tokens), reset)
 
+    def take_from(self, rate: RateClass, address: str) -> Allowance:
+        """Use one request of an address that nobody signed in from."""
+        return self.take(rate, f"unsigned:{network_of(address)}")
+
     def take_address(self, rate: RateClass, address: str) -> Allowance:
         """Use one request of the ceiling that all callers behind an address share."""
         return self.take(rate, f"address:{network_of(address)}", factor=_ADDRESS_FACTOR)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bloxtr8 import telemetry
 from bloxtr8.errors import (
+    BadHeader,
     Bloxtr8Error,
     BodyTooLarge,
     IdempotencyInProgress,
@@ -27,6 +28,7 @@ from web.trace import TRACEPARENT, trace_id, traceparent_for
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_TIMEOUT_S = 30.0
+_ADDRESS_CHARACTERS_MAX = 4096
 _PERMISSIONS = 'camera=(), microphone=(), geolocation=(), payment=(self "https://js.stripe.com")'
 _HEADERS = {
     "Server": "bloxtr8",
@@ -108,6 +110,8 @@ async def harden(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn everything that is raised into a problem document; end what takes too long."""
     try:
+        if len(request.raw_path) > _ADDRESS_CHARACTERS_MAX:
+            raise BadHeader(f"An address may have {_ADDRESS_CHARACTERS_MAX} characters.")
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             return await handler(request)
     except (asyncio.CancelledError, ConnectionResetError):

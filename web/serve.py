@@ -75,19 +75,19 @@ def _identify(
     """Return who asks and what is left of their limit."""
     if route.rate is None:
         return None, None
-    address = client_address(request, deps.settings.web.trusted_proxies)
+    address = client_address(request, deps.proxies)
     ceiling = deps.limiter.take_address(route.rate, address)
     if not route.signed_in:
         unsigned = RateClass.READ_UNSIGNED if route.rate is RateClass.READ else None
-        return None, deps.limiter.take(unsigned, address) if unsigned else ceiling
+        return None, deps.limiter.take_from(unsigned, address) if unsigned else ceiling
     try:
         identity = authenticate(request, deps.tokens, deps.settings)
     except Bloxtr8Error:
         # Counted also when the credential is refused: guessing is not free.
-        deps.limiter.take(RateClass.READ_UNSIGNED, address)
+        deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
         raise
     if identity is None:
-        return None, deps.limiter.take(RateClass.READ_UNSIGNED, address)
+        return None, deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
     return identity, deps.limiter.take(route.rate, identity.user_id)
 
 
@@ -102,7 +102,7 @@ async def _permit(route: Route, identity: Identity | None, now: datetime) -> Sta
     async with database.transaction() as tx:
         if route.changes or route.staff:
             await sessions.check_session(tx, identity, now)
-        if route.changes and not route.staff:
+        if route.changes:
             await sessions.check_standing(tx, identity.user_id, frozen_may=route.frozen_may)
         role = await sessions.staff_role(tx, identity.user_id)
     if not route.staff:

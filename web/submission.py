@@ -10,12 +10,11 @@ from uuid import UUID
 from bloxtr8.store import database, idempotency
 from bloxtr8.store import operations as store
 from bloxtr8.store.database import Transaction
-from bloxtr8.store.idempotency import Stored
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from web import operations
 from web.audit import audit
 from web.call import Call
-from web.idempotency import replayed
+from web.idempotency import REPLAYED_HEADER, replayed
 from web.orders import Order
 from web.routes import Reply
 
@@ -81,24 +80,36 @@ async def release_waiting(
 
     Its key is the caller's, who is not the one who asked for the operation.
     """
+    released: list[dict[str, Any]] = []
 
-    async def once(tx: Transaction) -> dict[str, Any] | Stored:
-        if call.key is not None:
-            stored = await idempotency.claim(tx, call.key, call.now)
-            if stored is not None:
-                return stored
+    async def released_once(tx: Transaction) -> Reply:
         row = await work(tx)
         subject = ("operation", command.metadata.message_id)
         await audit(tx, call, f"escrow.{command.WhichOneof('body')}.agreed", subject)
-        if call.key is not None:
-            await idempotency.keep(tx, call.key, ACCEPTED, document(row))
-        return row
+        released[:] = [row]
+        return Reply(document(row), ACCEPTED)
 
-    result = await database.run_in_transaction(once)
-    if isinstance(result, Stored):
-        return replayed(result)
+    reply = await once(call, released_once)
+    if REPLAYED_HEADER in (reply.headers or {}):
+        return reply
     sent = await store.send(call.deps.process.publisher, call.deps.clock, command)
-    return await told(call, result | sent)
+    return await told(call, released[0] | sent)
+
+
+async def once(call: Call, work: Callable[[Transaction], Awaitable[Reply]]) -> Reply:
+    """Run `work` in a transaction with the call's key; or return what it answered before."""
+
+    async def keyed(tx: Transaction) -> Reply:
+        if call.key is None:
+            return await work(tx)
+        stored = await idempotency.claim(tx, call.key, call.now)
+        if stored is not None:
+            return replayed(stored)
+        reply = await work(tx)
+        await idempotency.keep(tx, call.key, reply.status, reply.body)
+        return reply
+
+    return await database.run_in_transaction(keyed)
 
 
 async def told(call: Call, row: dict[str, Any]) -> Reply:

@@ -56,13 +56,14 @@ async def reject(call: Call) -> Reply:
     """Disagree: the stored command ends."""
     body: requests.Decision = call.body
     approval_id = _id(call)
-    async with database.transaction() as tx:
+
+    async def work(tx: Transaction) -> Reply:
         row = await approvals.lock(tx, approval_id, body.payload_sha256, call)
-        await approvals.decide(tx, call, row, "REJECTED", body.reason)
+        decided = await approvals.decide(tx, call, row, "REJECTED", body.reason)
         await approvals.reject_waiting(tx, approval_id, call.now)
-    decided = await approvals.fetch(approval_id)
-    assert decided is not None, "the row was locked"
-    return Reply(_render(decided))
+        return Reply(_render(decided).model_dump(mode="json"))
+
+    return await submission.once(call, work)
 
 
 async def _judge(tx: Transaction, call: Call, command: commands.EscrowCommand) -> None:
@@ -130,5 +131,6 @@ ROUTES = (
         RateClass.STAFF,
         body=requests.Decision,
         answer=answers.ApprovalOut,
+        key=KeyRule.OPTIONAL,
     ),
 )

@@ -6,7 +6,7 @@ from bloxtr8.errors import NotFound
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
 from bloxtr8.store import operations as store
-from web import answers, operations, pages
+from web import answers, approvals, operations, pages
 from web.audit import audit
 from web.call import Call
 from web.limits import RateClass
@@ -46,6 +46,8 @@ async def take_back(call: Call) -> Reply:
     operation_id = _id(call)
     row = await store.take_back(operation_id, UUID(call.caller.user_id), call.now)
     async with database.transaction() as tx:
+        if row["approval_id"] is not None:
+            await approvals.withdraw(tx, row["approval_id"], call.now)
         await audit(tx, call, "operation.taken_back", ("operation", str(operation_id)))
     return Reply(operations.render(row))
 

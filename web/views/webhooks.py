@@ -53,8 +53,8 @@ def _verify(call: Call, raw: bytes) -> None:
         verify_stripe(raw, header, call.deps.settings.stripe.webhook_secrets)
     except WebhookSignatureInvalid:
         WEBHOOKS.labels(_STRIPE, "unsigned").inc()
-        proxies = call.deps.settings.web.trusted_proxies
-        call.deps.limiter.take(RateClass.HOOK_BAD, client_address(call.request, proxies))
+        address = client_address(call.request, call.deps.proxies)
+        call.deps.limiter.take_from(RateClass.HOOK_BAD, address)
         raise
 
 

@@ -202,3 +202,49 @@ async def test_two_approve_at_once_and_one_command_is_sent(world: World) -> None
     answers = await asyncio.gather(*(world.post(path, other, body) for other in others))
     assert sorted(answer.status for answer in answers) == [202, 409, 409, 409]
     assert len(world.commands) == 1
+
+
+async def test_taking_a_request_back_makes_room_for_another(world: World) -> None:
+    first, second = [await world.person(StaffRole.MODERATOR) for _ in range(2)]
+    trade, operation, approval = await _asked(world, first)
+    taken = await world.client.delete(f"/api/v1/operations/{operation['id']}", headers=first.bearer)
+    assert taken.status == 200
+    path = f"/api/v1/staff/approvals/{approval['id']}/approve"
+    body = {"payload_sha256": approval["payload_sha256"], "reason": REASON}
+    await problem(await world.post(path, second, body), 409, "already_decided")
+    again = await accepted(await world.post(f"{trade.staff_path}/resolve", first, RELEASE))
+    assert again["status"] == "PENDING_APPROVAL"
+
+
+async def test_a_stale_request_makes_room_for_another(world: World) -> None:
+    staff = await world.person(StaffRole.ADMIN)
+    trade, operation, _ = await _asked(world, staff)
+    hold = {"kind": "MANUAL", "reason": REASON}
+    for path, body in (("hold", hold), ("unhold", {"reason": REASON})):
+        await accepted(await world.post(f"{trade.staff_path}/{path}", staff, body))
+        await trade.answer()
+    again = await accepted(await world.post(f"{trade.staff_path}/resolve", staff, RELEASE))
+    assert again["status"] == "PENDING_APPROVAL"
+    ended = await (await world.get(f"/api/v1/operations/{operation['id']}", staff)).json()
+    assert (ended["status"], ended["error"]["code"]) == ("REJECTED", "approval_expired")
+
+
+async def test_a_repeated_rejection_gets_the_same_answer(world: World) -> None:
+    first, second = [await world.person(StaffRole.MODERATOR) for _ in range(2)]
+    _, _, approval = await _asked(world, first)
+    path = f"/api/v1/staff/approvals/{approval['id']}/reject"
+    body = {"payload_sha256": approval["payload_sha256"], "reason": REASON}
+    told = [await world.post(path, second, body, key="the-same-key-twice") for _ in range(2)]
+    assert await told[0].json() == await told[1].json()
+    assert [answer.status for answer in told] == [200, 200]
+    await problem(await world.post(path, second, body), 409, "already_decided")
+
+
+async def test_a_repeated_approval_gets_the_same_answer_and_one_command(world: World) -> None:
+    first, second = [await world.person(StaffRole.MODERATOR) for _ in range(2)]
+    _, _, approval = await _asked(world, first)
+    path = f"/api/v1/staff/approvals/{approval['id']}/approve"
+    body = {"payload_sha256": approval["payload_sha256"], "reason": REASON}
+    told = [await world.post(path, second, body, key="the-same-key-twice") for _ in range(2)]
+    assert await told[0].json() == await told[1].json()
+    assert len(world.commands) == 1

@@ -4,6 +4,7 @@ from pydantic import SecretStr
 
 from bloxtr8.store import database
 from tests.integration.web.world import World, problem
+from web.addresses import networks_of
 from web.deps import DEPS
 
 
@@ -129,3 +130,23 @@ async def test_a_person_who_asks_too_often_waits(world: World) -> None:
     refused = await problem(answers[30], 429, "rate_limited")
     assert int(answers[30].headers["Retry-After"]) == refused["retry_after_s"] > 0
     assert (await world.get("/api/v1/operations", other)).status == 200
+
+
+async def test_whom_a_trusted_proxy_speaks_for(world: World) -> None:
+    deps = world.client.server.app[DEPS]  # type: ignore[attr-defined]
+    deps.limiter._percent = 5
+    for number in range(3):
+        spoofed = {"X-Forwarded-For": f"198.51.100.{number}"}
+        assert (await world.get("/problems/internal", headers=spoofed)).status == 200
+    # Nobody is believed by default, so all of these were one caller.
+    spoofed = {"X-Forwarded-For": "198.51.100.9"}
+    await problem(await world.get("/problems/internal", headers=spoofed), 429, "rate_limited")
+    deps.proxies = networks_of(["127.0.0.0/8", "10.0.0.0/8"])
+    for forwarded in ("198.51.100.1", "6.6.6.6, 198.51.100.2, 10.1.1.1"):
+        headers = {"X-Forwarded-For": forwarded}
+        assert (await world.get("/problems/internal", headers=headers)).status == 200
+
+
+async def test_an_address_has_a_length(world: World) -> None:
+    answer = await world.get("/problems/" + "x" * 5000)
+    await problem(answer, 400, "bad_header")

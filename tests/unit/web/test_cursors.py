@@ -65,7 +65,7 @@ def test_the_client_is_the_last_address_that_is_not_ours() -> None:
     direct = make_mocked_request("GET", "/")
     peer = direct.remote or ""
     spoofed = request("198.51.100.1")
-    assert client_address(spoofed, []) == peer  # type: ignore[arg-type]
+    assert client_address(spoofed, ()) == peer  # type: ignore[arg-type]
     assert is_loopback(spoofed) is False  # type: ignore[arg-type]
 
 
