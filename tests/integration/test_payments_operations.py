@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bloxtr8.errors import NotFound, PaymentNotReady, UpstreamUnavailable
+from bloxtr8.payments.held import report_held
 from bloxtr8.payments.pg_store import IntentReader
 from bloxtr8.payments.service import BadCommand, PaymentPages
 from bloxtr8.sandbox.faults import Fault, FaultRule
@@ -215,6 +216,21 @@ async def test_the_pay_page_gets_the_secret_and_nobody_else(bench: Bench) -> Non
     assert await pages.payment_data(bench.escrow_id) is data
     bench.clock.advance(timedelta(seconds=60))
     assert (await pages.payment_data(bench.escrow_id)).status == "succeeded"
+
+
+async def test_money_held_for_sixty_days_is_reported_once(bench: Bench) -> None:
+    await bench.fund()
+    bench.clock.advance(timedelta(days=59))
+    assert await report_held(bench.clock) == 0
+    bench.clock.advance(timedelta(days=1))
+    assert [await report_held(bench.clock) for _ in range(2)] == [1, 0]
+    (task,) = await database.fetch("SELECT subject_id, amount_usd_minor FROM staff_tasks")
+    assert (task["subject_id"], task["amount_usd_minor"]) == (bench.escrow_id, TOTAL)
+    bench.next_escrow()
+    await bench.fund()
+    await bench.order(bench.payout_order())
+    bench.clock.advance(timedelta(days=90))
+    assert await report_held(bench.clock) == 0
 
 
 async def test_nonsense_is_poison_and_changes_nothing(bench: Bench) -> None:

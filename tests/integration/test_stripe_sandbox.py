@@ -1,6 +1,7 @@
 """The stand-in itself: does it behave as Stripe documents, also when it is told to misbehave?"""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -232,3 +233,24 @@ async def test_reset_forgets_everything(client: Client) -> None:
     _, state = await client.control("GET", "state")
     assert not any(state["objects"].values())
     assert (await client.control("GET", "faults"))[1]["rules"] == []
+
+
+async def test_it_runs_as_a_process_and_ends_when_told() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bloxtr8.sandbox.stripe", "--api-key", "sk_test_p",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            url = (await process.stdout.readline()).decode().strip()
+        headers = {"Authorization": "Bearer sk_test_p"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(f"{url}/v1/balance") as response,
+        ):
+            assert response.status == 200
+    finally:
+        process.terminate()
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
