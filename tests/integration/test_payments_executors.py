@@ -1,6 +1,7 @@
 """Carrying operations out: crashes, several workers, orders at once."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,6 +44,28 @@ async def test_a_crash_in_the_middle_of_a_call_pays_once(bench: Bench, before: b
     bench.clock.advance(LEASE)
     await successor.run_until_idle()
     assert (await bench.words())[-1] == "transfer_succeeded"
+    assert bench.moved() == (PAYOUT, 0)
+
+
+async def test_losing_the_database_in_the_middle_of_a_call_pays_once(bench: Bench) -> None:
+    await bench.fund()
+    bench.stripe.faults.add(FaultRule("POST /v1/transfers", Fault.DELAY, seconds=0.5))
+    await bench.service.handle(bench.payout_order())
+    await bench.executor.claim_some()
+    await until(lambda: bool(bench.stripe.faults.taken))
+    await database.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with contextlib.suppress(database.DatabaseUnavailable):
+        await database.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+    await bench.executor.run_until_idle()
+    bench.clock.advance(LEASE)
+    async with asyncio.timeout(30):
+        while (await bench.row("PAYOUT")).status is not Status.CONFIRMED:
+            await bench.executor.run_until_idle()
+            bench.clock.advance(LEASE)
+    assert (await bench.words()).count("transfer_succeeded") == 1
     assert bench.moved() == (PAYOUT, 0)
 
 
