@@ -4,8 +4,8 @@ Labels are bounded: names of states, rails, topics, codes and kinds, never ids o
 """
 
 import logging
+import logging.config
 import re
-import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -100,6 +100,17 @@ _ITEMS_MAX = 200
 _TEXT_MAX = 8_000
 _SEARCHED_MAX = 64_000
 
+# What happens to every record before it is made a line.
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+]
+
 # Keys whose values are never written, wherever they stand.
 _SECRET_KEY = re.compile(
     r"(?i)(secret|token|password|passwd|authori[sz]ation|cookie|api_?key|private|credential|dsn"
@@ -153,41 +164,53 @@ def _redact_event(
     return cleaned
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send structlog's and the standard library's records to `stream` (standard error).
-
-    JSON, one object a line, unless `settings.log_json` is false. Calling again replaces the
-    earlier set-up.
-    """
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
+def formatter(log_json: bool) -> logging.Formatter:
+    """Return what makes a line of a record: JSON, or (false) for reading by people."""
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=True)
-        if settings.log_json
+        if log_json
         else structlog.dev.ConsoleRenderer(colors=False)
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _redact_event,
             renderer,
         ],
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(settings.log_level)
+
+
+def logging_config(settings: Settings, stream: TextIO | None = None) -> dict[str, Any]:
+    """Return the standard library's logging configuration (`logging.config.dictConfig`).
+
+    For whoever sets up logging itself, as a Faust worker does.
+    """
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"bloxtr8": {"()": formatter, "log_json": settings.log_json}},
+        "handlers": {
+            "default": {
+                "class": "logging.StreamHandler",
+                "formatter": "bloxtr8",
+                # The real one: a worker turns what is written to sys.stderr into log records.
+                "stream": stream or "ext://sys.__stderr__",
+            }
+        },
+        "root": {"level": settings.log_level, "handlers": ["default"]},
+    }
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's records to `stream` (standard error).
+
+    One JSON object a line, unless `settings.log_json` is false. Calling again replaces the
+    earlier set-up.
+    """
+    logging.config.dictConfig(logging_config(settings, stream))
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,

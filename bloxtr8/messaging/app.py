@@ -287,6 +287,8 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "consumer_auto_offset_reset": "earliest",
         "datadir": settings.data_dir / "faust" / (kafka.instance_id or "worker"),
         "key_serializer": "raw",
+        # A worker sets up logging anew; without this its lines would be neither JSON nor redacted.
+        "logging_config": telemetry.logging_config(settings),
         "value_serializer": "raw",
         "processing_guarantee": "at_least_once",
         "producer_acks": -1,
