@@ -1,0 +1,168 @@
+"""Getting reserved transactions mined: signing, sending, offering more, and knowing the end.
+
+Whatever happens, a nonce is used for the one thing that it was reserved for. A crash between two
+steps repeats the step: signatures are deterministic, so the same version has the same hash.
+"""
+
+from dataclasses import dataclass, replace
+
+from eth_account.signers.local import LocalAccount
+from eth_typing import HexStr
+from eth_utils.address import to_checksum_address
+
+from bloxtr8 import telemetry
+from bloxtr8.payments.usdc.chain import Chain, Fees, Rejected
+from bloxtr8.payments.usdc.networks import Network
+from bloxtr8.payments.usdc.outgoing import HASHES_MAX, Outgoing, OutgoingStore, Stage
+from bloxtr8.payments.usdc.policy import View
+from bloxtr8.payments.usdc.proofs import Prover, Verdict
+from bloxtr8.payments.usdc.wallets import Wallets
+
+# Not mined after so many blocks: more is offered.
+BUMP_AFTER_BLOCKS = 10
+# Nodes take a replacement that offers at least a tenth more.
+_BUMP_NUMERATOR, _BUMP_DENOMINATOR = 9, 8
+
+_log = telemetry.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A transaction as it is signed once."""
+
+    fee_max_wei: int
+    tip_wei: int
+
+
+class Sender:
+    """All methods raise ChainUnavailable; what was reserved by then stays reserved."""
+
+    def __init__(
+        self,
+        store: OutgoingStore,
+        wallets: Wallets,
+        prover: Prover,
+        network: Network,
+        *,
+        fee_max_wei: int,
+    ) -> None:
+        self.store = store
+        self._wallets = wallets
+        self._prover = prover
+        self._network = network
+        self._fee_max_wei = fee_max_wei
+
+    @property
+    def chain(self) -> Chain:
+        return self._prover.first
+
+    def offer(self, fees: Fees) -> Version:
+        """Return what is offered at the first try: enough for a base fee that doubles."""
+        tip = min(fees.tip_wei, self._fee_max_wei)
+        return Version(min(2 * fees.base_wei + tip, self._fee_max_wei), tip)
+
+    async def send(self, wanted: Outgoing) -> Outgoing:
+        """Reserve a nonce for `wanted`, or find what its key has already, and go on with it."""
+        mined = await self.chain.next_nonce(wanted.signer)
+        return await self.advance(await self.store.reserve(wanted, mined))
+
+    async def advance(self, outgoing: Outgoing) -> Outgoing:
+        """Do the next thing for a reserved transaction, and return how it stands."""
+        if outgoing.stage is not Stage.RESERVED:
+            return outgoing
+        view = await self._prover.view()
+        for tx_hash in reversed(outgoing.hashes):
+            if await self.chain.receipt(tx_hash) is not None:
+                return await self._settle(outgoing, tx_hash)
+        if await self.chain.next_nonce(outgoing.signer) > outgoing.nonce:
+            # Mined by another of our nodes, or used by somebody with our key.
+            _log.warning("nonce_used", key=outgoing.key, nonce=outgoing.nonce)
+            return outgoing
+        return await self._broadcast(await self._version(outgoing, view))
+
+    async def _settle(self, outgoing: Outgoing, tx_hash: str) -> Outgoing:
+        """Take it as ended once all nodes say so, at the depth that its amount asks for."""
+        ended = await self._prover.ended(tx_hash, outgoing.amount_minor)
+        if ended is None:
+            return outgoing
+        if ended and outgoing.recipient:
+            verdict = await self._prover.prove_payout(
+                tx_hash, outgoing.recipient, outgoing.amount_minor
+            )
+            if verdict is not Verdict.PROVEN:
+                _log.error("payout_without_transfer", key=outgoing.key, verdict=str(verdict))
+                return outgoing
+        # The version that counts is named last.
+        others = tuple(entry for entry in outgoing.hashes if entry != tx_hash)
+        stage = Stage.MINED if ended else Stage.REVERTED
+        return await self._put(replace(outgoing, stage=stage, hashes=(*others, tx_hash)))
+
+    async def _version(self, outgoing: Outgoing, view: View) -> Outgoing:
+        """Return it with the fee of the version to send now."""
+        if not outgoing.hashes:
+            first = self.offer(await self.chain.fees())
+            return replace(
+                outgoing,
+                fee_max_wei=first.fee_max_wei,
+                tip_wei=first.tip_wei,
+                sent_block=view.latest,
+            )
+        if view.latest - outgoing.sent_block < BUMP_AFTER_BLOCKS:
+            return outgoing
+        now = self.offer(await self.chain.fees())
+        more = Version(
+            max(now.fee_max_wei, _raised(outgoing.fee_max_wei)),
+            max(now.tip_wei, _raised(outgoing.tip_wei)),
+        )
+        if more.fee_max_wei > self._fee_max_wei or len(outgoing.hashes) >= HASHES_MAX:
+            _log.warning("fee_at_limit", key=outgoing.key, nonce=outgoing.nonce)
+            return outgoing
+        return replace(
+            outgoing,
+            fee_max_wei=more.fee_max_wei,
+            tip_wei=min(more.tip_wei, more.fee_max_wei),
+            sent_block=view.latest,
+        )
+
+    async def _broadcast(self, outgoing: Outgoing) -> Outgoing:
+        raw, tx_hash = self._sign(outgoing)
+        if tx_hash not in outgoing.hashes:
+            # Kept before it leaves, so that its receipt is found whatever happens next.
+            hashes = (*outgoing.hashes, tx_hash)
+            outgoing = await self._put(replace(outgoing, hashes=hashes))
+        try:
+            await self.chain.send(raw)
+        except Rejected as error:
+            # Mined meanwhile, or a newer version is waiting, or no wei: the next look tells.
+            _log.warning("transaction_rejected", key=outgoing.key, reason=str(error))
+        return outgoing
+
+    async def _put(self, outgoing: Outgoing) -> Outgoing:
+        await self.store.put(outgoing)
+        return outgoing
+
+    def _sign(self, outgoing: Outgoing) -> tuple[bytes, str]:
+        signed = self._wallet(outgoing).sign_transaction(
+            {
+                "type": 2,
+                "chainId": self._network.chain_id,
+                "nonce": outgoing.nonce,
+                "to": to_checksum_address(outgoing.to),
+                "value": outgoing.value_wei,
+                "data": HexStr(outgoing.data),
+                "gas": outgoing.gas,
+                "maxFeePerGas": outgoing.fee_max_wei,
+                "maxPriorityFeePerGas": outgoing.tip_wei,
+            }
+        )
+        return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
+
+    def _wallet(self, outgoing: Outgoing) -> LocalAccount:
+        number = outgoing.signer_number
+        wallet = self._wallets.hot if number is None else self._wallets.deposit(number)
+        assert wallet.address.lower() == outgoing.signer, "a signer signs for itself"
+        return wallet
+
+
+def _raised(wei: int) -> int:
+    return wei * _BUMP_NUMERATOR // _BUMP_DENOMINATOR + 1
