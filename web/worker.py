@@ -5,6 +5,7 @@ from typing import Any
 
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
+from bloxtr8.errors import Unavailable
 from bloxtr8.messaging.signatures import Keyring
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.application import install
@@ -48,12 +49,12 @@ class Worker:
         return found
 
     def escrow_owner(self, escrow_id: str) -> str | None:
-        """Return the peer's origin; None when this worker owns the escrow or nobody is known."""
+        """Return the peer's origin, None when this worker owns the escrow; raises Unavailable."""
         try:
             url = self._app.router.key_store(_TABLE, escrow_id.encode())
         except KeyError:
-            # No assignment yet: the caller finds no record here and says so.
-            return None
+            # No assignment yet, or a worker that only serves: who owns it is not known here.
+            raise Unavailable("The owner of this escrow is not known yet.") from None
         own = self._app.conf.canonical_url
         if (url.host, url.port) == (own.host, own.port):
             return None

@@ -4,8 +4,11 @@ A signature covers topic, key and value, each with its length before it, so that
 neither be moved to another topic or escrow nor changed. Ed25519: RFC 8032.
 """
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +103,10 @@ class Keyring:
 
         Raises FileNotFoundError when there is none and `create` is false.
         """
-        if create and not (directory / _TRUST_FILE).exists():
-            cls.generate().save(directory)
+        if create:
+            with _first_start(directory):
+                if not (directory / _TRUST_FILE).exists():
+                    cls.generate().save(directory)
         trust = json.loads((directory / _TRUST_FILE).read_text())
         producers = _producers()
         trusted = {
@@ -129,6 +134,15 @@ class Keyring:
         temporary = directory / f".{_TRUST_FILE}.{os.getpid()}"
         temporary.write_text(json.dumps(trust, indent=2))
         temporary.replace(directory / _TRUST_FILE)
+
+
+@contextmanager
+def _first_start(directory: Path) -> Iterator[None]:
+    """One process at a time makes keys: two that start together must trust each other."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _producers() -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,3 +179,18 @@ def _trust_too(directory: Path, ring: Keyring, key_id: str) -> None:
     trust |= json.loads((directory / "trust.json").read_text())
     (directory / "trust.json").write_text(json.dumps(trust))
     assert os.path.exists(directory / f"{key_id}.pem")
+
+
+def _load(directory: Path, results: list[Keyring]) -> None:
+    results.append(Keyring.load(directory, create=True))
+
+
+def test_processes_that_start_together_make_one_ring(tmp_path: Path) -> None:
+    rings: list[Keyring] = []
+    threads = [threading.Thread(target=_load, args=(tmp_path / "keys", rings)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    signed = rings[0].signer(common.PRODUCER_WEB).sign("t", b"k", b"v")
+    assert {ring.verify("t", b"k", b"v", signed) for ring in rings} == {common.PRODUCER_WEB}
