@@ -38,6 +38,7 @@ ROOTS = {
     "payments.events.v1": "bloxtr8.payments.v1.PaymentEvent",
     "webhook.events.v1": "bloxtr8.webhook.v1.WebhookEvent",
     "contracts.events.v1": "bloxtr8.contracts.v1.ContractEvent",
+    "marketplace.events.v1": "bloxtr8.market.v1.MarketEvent",
     "dead-letters": "bloxtr8.common.v1.DeadLetter",
     "table-escrows": "bloxtr8.escrow.v1.EscrowRecord",
 }

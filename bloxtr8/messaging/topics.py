@@ -8,6 +8,7 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.contracts.v1 import contracts_pb2 as contracts
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
+from proto.bloxtr8.market.v1 import market_pb2 as market
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from proto.bloxtr8.webhook.v1 import webhook_pb2 as webhook
 
@@ -79,6 +80,13 @@ CONTRACTS_EVENTS = TopicSpec(
     timedelta(days=90),
     frozenset({common.PRODUCER_CONTRACTS}),
 )
+MARKETPLACE_EVENTS = TopicSpec(
+    "marketplace.events.v1",
+    market.MarketEvent,
+    "subject_id",
+    timedelta(days=90),
+    frozenset({common.PRODUCER_BOT, common.PRODUCER_WEB, common.PRODUCER_OPERATOR}),
+)
 
 TOPICS: tuple[TopicSpec, ...] = (
     ESCROW_COMMANDS,
@@ -87,6 +95,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     PAYMENTS_EVENTS,
     WEBHOOK_EVENTS,
     CONTRACTS_EVENTS,
+    MARKETPLACE_EVENTS,
 )
 BY_NAME = {spec.name: spec for spec in TOPICS}
 DLQ_RETENTION = timedelta(days=30)

@@ -16,6 +16,7 @@ STARTERS = ("bloxtr8.cli", "bloxtr8.dev", "bloxtr8.__main__")
 TABLES_OF_DATA = {
     "bloxtr8/escrow/transitions.py",
     "bloxtr8/store/migrations/0001_initial.py",
+    "bloxtr8/store/migrations/0003_people.py",
 }
 # Agents keep their state in tables, and wiring names every part.
 ALLOWED_SIDEWAYS = {("agents", "tables")}

@@ -1,5 +1,6 @@
 """The tables, one file an area."""
 
+from bloxtr8.store.models.access import OauthState, OneTimeToken, RefreshToken
 from bloxtr8.store.models.escrows import Dispute, DisputeEvidence, Escrow, EscrowEvent
 from bloxtr8.store.models.ledger import LedgerAccount, LedgerEntry
 from bloxtr8.store.models.market import Contract
@@ -9,10 +10,20 @@ from bloxtr8.store.models.payments import (
     PaymentOperation,
     WebhookEvent,
 )
-from bloxtr8.store.models.people import PayoutMethod, Session, StaffMember, User
+from bloxtr8.store.models.people import (
+    Account,
+    Consent,
+    PayoutMethod,
+    Session,
+    StaffMember,
+    StaffNote,
+    User,
+    UserBlock,
+)
 from bloxtr8.store.models.plumbing import (
     Approval,
     AuditEntry,
+    AuditSeal,
     DeadLetter,
     IdempotencyKey,
     InboxMessage,
@@ -20,10 +31,15 @@ from bloxtr8.store.models.plumbing import (
     OutboxMessage,
     StaffTask,
 )
+from bloxtr8.store.models.roblox import AssetVerification, RobloxCacheEntry, RobloxSnapshot
 
 __all__ = [
+    "Account",
     "Approval",
+    "AssetVerification",
     "AuditEntry",
+    "AuditSeal",
+    "Consent",
     "Contract",
     "DeadLetter",
     "Dispute",
@@ -35,14 +51,21 @@ __all__ = [
     "InboxMessage",
     "LedgerAccount",
     "LedgerEntry",
+    "OauthState",
+    "OneTimeToken",
     "Operation",
     "OutboxMessage",
     "PaymentArtifact",
     "PaymentOperation",
     "PayoutMethod",
+    "RefreshToken",
+    "RobloxCacheEntry",
+    "RobloxSnapshot",
     "Session",
     "StaffMember",
+    "StaffNote",
     "StaffTask",
     "User",
+    "UserBlock",
     "WebhookEvent",
 ]

@@ -1,9 +1,9 @@
-"""People, their sessions, their roles, and where they are paid."""
+"""People, their accounts, sessions, roles, consents, and where they are paid."""
 
 from tortoise import fields
 from tortoise.fields.db_defaults import Now
 from tortoise.indexes import Index
-from tortoise.migrations.constraints import UniqueConstraint
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 
 from bloxtr8.store.models.base import Created, Row, one_of
 
@@ -97,3 +97,92 @@ class PayoutMethod(Row):
                 condition="is_default",
             ),
         )
+
+
+class Account(Row):
+    """A provider's account of a user: Discord to sign in, Roblox to prove what they own."""
+
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="accounts", on_delete=fields.RESTRICT
+    )
+    provider = fields.CharField(max_length=24)
+    external_id = fields.CharField(max_length=32)
+    username = fields.CharField(max_length=64)
+    display_name = fields.CharField(max_length=80, null=True)
+    provider_created_at = fields.DatetimeField(null=True)
+    linked_at = fields.DatetimeField()
+    unlinked_at = fields.DatetimeField(null=True)
+    unlink_reason = fields.CharField(max_length=200, null=True)
+
+    class Meta:
+        table = "accounts"
+        indexes = (Index(fields=("provider", "external_id")),)
+        constraints = (
+            one_of("accounts", "provider", "DISCORD", "ROBLOX"),
+            UniqueConstraint(
+                fields=("provider", "external_id"),
+                name="accounts_one_user",
+                condition="unlinked_at IS NULL",
+            ),
+            UniqueConstraint(
+                fields=("user_id", "provider"),
+                name="accounts_one_of_a_kind",
+                condition="unlinked_at IS NULL",
+            ),
+        )
+
+
+class Consent(Row):
+    """A document, in one version, that a user agreed to."""
+
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="consents", on_delete=fields.RESTRICT
+    )
+    document = fields.CharField(max_length=24)
+    version = fields.CharField(max_length=20)
+    method = fields.CharField(max_length=24)
+    ip = fields.CharField(max_length=45, null=True)
+    interaction_id = fields.CharField(max_length=24, null=True)
+    accepted_at = fields.DatetimeField()
+
+    class Meta:
+        table = "consents"
+        constraints = (
+            one_of("consents", "document", "TERMS", "PRIVACY", "AGE_18", "ROBLOX_POLICY"),
+            one_of("consents", "method", "WEB", "DISCORD"),
+            UniqueConstraint(fields=("user_id", "document", "version"), name="consents_once"),
+        )
+
+
+class UserBlock(Created):
+    """Whom a user does not want to trade with."""
+
+    id = fields.BigIntField(primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="blocks", on_delete=fields.RESTRICT
+    )
+    blocked: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="blocked_by", on_delete=fields.RESTRICT
+    )
+
+    class Meta:
+        table = "user_blocks"
+        indexes = (Index(fields=("blocked_id",)),)
+        constraints = (
+            UniqueConstraint(fields=("user_id", "blocked_id"), name="user_blocks_once"),
+            CheckConstraint(check="user_id <> blocked_id", name="user_blocks_two_people"),
+        )
+
+
+class StaffNote(Row):
+    """What staff remember about a user; the user does not see it."""
+
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="staff_notes", on_delete=fields.RESTRICT
+    )
+    author_id = fields.UUIDField()
+    text = fields.CharField(max_length=2000)
+
+    class Meta:
+        table = "staff_notes"
+        indexes = (Index(fields=("user_id", "id")),)

@@ -4,6 +4,7 @@ from tortoise import fields
 from tortoise.fields.db_defaults import Now
 from tortoise.indexes import Index
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+from tortoise.models import Model
 
 from bloxtr8.store.models.base import Created, Row, one_of
 
@@ -188,6 +189,20 @@ class AuditEntry(Created):
             Index(fields=("action", "id")),
             Index(fields=("at",)),
         )
+
+
+class AuditSeal(Model):
+    """A link of the chain over `audit_log`; append-only."""
+
+    seq = fields.BigIntField(primary_key=True, generated=False)
+    audit_id = fields.BigIntField(unique=True)
+    prev_hash = fields.BinaryField()
+    hash = fields.BinaryField()
+    sealed_at = fields.DatetimeField()
+
+    class Meta:
+        table = "audit_chain"
+        constraints = (UniqueConstraint(fields=("hash",), name="audit_chain_once"),)
 
 
 class StaffTask(Row):

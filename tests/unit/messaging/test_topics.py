@@ -43,6 +43,7 @@ def test_only_changelogs_are_compacted() -> None:
         ("payments.events.v1", 90),
         ("webhook.events.v1", 90),
         ("contracts.events.v1", 90),
+        ("marketplace.events.v1", 90),
         ("escrow.commands.v1.dlq", 30),
     ],
 )
