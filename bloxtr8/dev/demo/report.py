@@ -115,6 +115,17 @@ def row_of(scene: Scene, trade: Trade, observer: Observer, provider: World) -> R
     )
 
 
+async def record_differences(trades: list[Trade]) -> list[str]:
+    """Return where the mirror does not show what the owning worker's table holds."""
+    found = []
+    for trade in trades:
+        record, mirrored = await trade.read_record(), await trade.read()
+        if record != mirrored:
+            names = [name for name in mirrored if record.get(name) != mirrored[name]]
+            found.append(f"{trade.escrow_id}: table and mirror differ in {names}")
+    return found
+
+
 async def provider_differences(trades: list[Trade], rows: list[Row]) -> list[str]:
     """Return where the mirror's amounts are not what the provider moved."""
     found = []

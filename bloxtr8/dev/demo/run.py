@@ -11,7 +11,7 @@ from rich.console import Console
 from bloxtr8.dev import process
 from bloxtr8.dev.demo import screen
 from bloxtr8.dev.demo.observer import Observer
-from bloxtr8.dev.demo.report import Report, provider_differences, row_of
+from bloxtr8.dev.demo.report import Report, provider_differences, record_differences, row_of
 from bloxtr8.dev.demo.scenes import SCRIPT, Director, Part, Scene
 from bloxtr8.dev.interrupt import INTERRUPTED, run_until_interrupted
 from bloxtr8.dev.play.stage import on_stage
@@ -130,7 +130,11 @@ async def _report(
         rows=tuple(rows),
         total=observer.figures({trade.escrow_id for trade in trades}),
         failures=tuple(scene.failure for scene in scenes if scene.failure),
-        differences=(*differences, *await provider_differences(trades, rows)),
+        differences=(
+            *differences,
+            *await record_differences(trades),
+            *await provider_differences(trades, rows),
+        ),
         dead_letters=tuple(observer.dead_letters),
         duplicates=observer.all_duplicates(),
         kafka=options.kafka,

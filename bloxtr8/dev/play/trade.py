@@ -127,6 +127,11 @@ class Trade:
             "not_found",
         )
 
+    async def read_record(self) -> JSON:
+        """Return the escrow from the worker that owns it, not from the mirror."""
+        path = f"/escrows/{self.escrow_id}?consistency=stream"
+        return await self._stage.api.get(path, self.buyer)
+
     async def until(self, *states: str) -> JSON:
         """Wait until the trade is in one of `states`; raises NotReached after 60 s."""
         until = time.monotonic() + _REACH_SECONDS_MAX
