@@ -118,6 +118,45 @@ class ScreeningSettings(BaseModel):
     kept_hours: float = Field(24.0, gt=0, le=24, description="how long an answer counts")
 
 
+class DiscordSettings(BaseModel):
+    """The application at Discord that people sign in with."""
+
+    base: str = Field("https://discord.com", description="the sandbox sets its own")
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    bot_token: SecretStr = SecretStr("")
+
+
+class RobloxSettings(BaseModel):
+    """The OAuth application at Roblox, the Open Cloud key, and the hosts; sandboxes set those."""
+
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    api_key: SecretStr = Field(SecretStr(""), description="of Open Cloud, for ownership checks")
+    apis_base: str = "https://apis.roblox.com"
+    games_base: str = "https://games.roblox.com"
+    groups_base: str = "https://groups.roblox.com"
+    users_base: str = "https://users.roblox.com"
+    thumbnails_base: str = "https://thumbnails.roblox.com"
+    processes: int = Field(
+        1, ge=1, le=1000, description="that ask Roblox; they share its rate limits evenly"
+    )
+
+
+class PolicySettings(BaseModel):
+    """Versions of the documents that people agree to, and who may trade for how much."""
+
+    terms: str = Field("2026-01", max_length=20)
+    privacy: str = Field("2026-01", max_length=20)
+    age_18: str = Field("1", max_length=20)
+    roblox_policy: str = Field(
+        "", max_length=20, description="needed in live mode: nobody lists without one"
+    )
+    tier2_above_minor: int = Field(
+        1_000_000, ge=0, description="USD cents: trades above need TIER_2 on both sides"
+    )
+
+
 class KeysSettings(BaseModel):
     directory: Path = Field(
         Path(".bloxtr8/keys"),
@@ -149,6 +188,9 @@ class Settings(BaseSettings):
     base: BaseChainSettings = Field(default_factory=BaseChainSettings)
     custodian: CustodianSettings = Field(default_factory=CustodianSettings)
     screening: ScreeningSettings = Field(default_factory=ScreeningSettings)
+    discord: DiscordSettings = Field(default_factory=DiscordSettings)
+    roblox: RobloxSettings = Field(default_factory=RobloxSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)
 

@@ -15,34 +15,53 @@ Bloxtr8Error
 │   ├── AlreadyDecided           already_decided
 │   ├── ApprovalStale            approval_stale
 │   ├── IdempotencyInProgress    idempotency_in_progress
-│   └── DisputeExists            dispute_exists
+│   ├── DisputeExists            dispute_exists
+│   ├── NotOwner                 not_owner
+│   ├── RobloxAlreadyLinked      roblox_already_linked
+│   ├── RobloxLinkedElsewhere    roblox_linked_elsewhere
+│   ├── WaitRequired             wait_required
+│   ├── UnlinkBlocked            unlink_blocked
+│   ├── CloseBlocked             close_blocked
+│   └── LimitReached             limit_reached
 ├── Denied                   403
 │   ├── Forbidden                forbidden
 │   ├── CsrfFailed               csrf_failed
 │   ├── StepUpRequired           step_up_required
 │   ├── MfaRequired              mfa_required
 │   ├── ConflictOfInterest       conflict_of_interest
+│   ├── TierRequired             tier_required
+│   ├── ConsentRequired          consent_required
 │   └── AccountFrozen            account_frozen
 ├── Unauthenticated          401 unauthenticated
 │   ├── TokenExpired             token_expired
-│   └── SessionRevoked           session_revoked
+│   ├── SessionRevoked           session_revoked
+│   ├── RefreshInvalid           refresh_invalid
+│   └── RefreshReused            refresh_reused
 ├── BadRequest               400
 │   ├── MalformedJson            malformed_json
 │   ├── BadHeader                bad_header
 │   ├── BadCursor                bad_cursor
 │   ├── IdempotencyKeyMissing    idempotency_key_missing
 │   ├── IdempotencyKeyMalformed  idempotency_key_malformed
+│   ├── OauthStateInvalid        oauth_state_invalid
+│   ├── OauthExchangeFailed      oauth_exchange_failed
+│   ├── OauthDenied              oauth_denied
 │   └── WebhookSignatureInvalid  webhook_signature_invalid
 ├── Unprocessable            422
 │   ├── ValidationFailed         validation_failed
 │   ├── UnknownField             unknown_field
 │   ├── AmountOutOfRange         amount_out_of_range
 │   └── IdempotencyKeyReused     idempotency_key_reused
+├── Gone                     410
+│   └── LinkExpired              link_expired
+├── VersionMismatch          412 version_mismatch
+├── PreconditionRequired     428 precondition_required
 ├── BodyTooLarge             413 body_too_large
 ├── UnsupportedMediaType     415 unsupported_media_type
 ├── RateLimited              429 rate_limited
 └── Unavailable              503 unavailable
-    └── UpstreamUnavailable      upstream_unavailable
+    ├── UpstreamUnavailable      upstream_unavailable
+    └── OwnershipUnknown         ownership_unknown
 """
 
 from typing import Any, ClassVar
@@ -126,6 +145,41 @@ class DisputeExists(Conflict):
     code, title = "dispute_exists", "There is already a dispute about this trade."
 
 
+class NotOwner(Conflict):
+    code, title = "not_owner", "Roblox shows somebody else as the owner."
+
+
+class RobloxAlreadyLinked(Conflict):
+    code, title = "roblox_already_linked", "Another Roblox account is linked to you already."
+
+
+class RobloxLinkedElsewhere(Conflict):
+    code = "roblox_linked_elsewhere"
+    title = "That Roblox account is linked to somebody else."
+
+
+class WaitRequired(Conflict):
+    """`retry_after_s` says how long."""
+
+    code, title = "wait_required", "That is possible again after a waiting time."
+
+
+class UnlinkBlocked(Conflict):
+    """`blockers` is a list of `{kind, id, ref}`: what has to end first."""
+
+    code, title = "unlink_blocked", "Something that you have promised is still open."
+
+
+class CloseBlocked(Conflict):
+    """`blockers` as with UnlinkBlocked."""
+
+    code, title = "close_blocked", "Something that you have promised is still open."
+
+
+class LimitReached(Conflict):
+    code, title = "limit_reached", "You have as many of these as you may have."
+
+
 class Denied(Bloxtr8Error):
     code, status, title = "forbidden", 403, "You may not do that."
 
@@ -150,6 +204,18 @@ class ConflictOfInterest(Denied):
     code, title = "conflict_of_interest", "You may not decide about something you are part of."
 
 
+class TierRequired(Denied):
+    """`required_tier` names it."""
+
+    code, title = "tier_required", "Your account needs another verification for this."
+
+
+class ConsentRequired(Denied):
+    """`missing_consents` names the documents."""
+
+    code, title = "consent_required", "Agree to the current documents first."
+
+
 class AccountFrozen(Denied):
     code, title = "account_frozen", "Your account is frozen."
 
@@ -164,6 +230,15 @@ class TokenExpired(Unauthenticated):
 
 class SessionRevoked(Unauthenticated):
     code, title = "session_revoked", "You were signed out; sign in again."
+
+
+class RefreshInvalid(Unauthenticated):
+    code, title = "refresh_invalid", "Your sign-in has ended; sign in again."
+
+
+class RefreshReused(Unauthenticated):
+    code = "refresh_reused"
+    title = "An old copy of your sign-in was shown, so it was ended; sign in again."
 
 
 class BadRequest(Bloxtr8Error):
@@ -193,6 +268,38 @@ class IdempotencyKeyMalformed(BadRequest):
 
 class WebhookSignatureInvalid(BadRequest):
     code, title = "webhook_signature_invalid", "The signature is not valid."
+
+
+class OauthStateInvalid(BadRequest):
+    code = "oauth_state_invalid"
+    title = "This sign-in was not begun in this browser, or not lately; begin again."
+
+
+class OauthExchangeFailed(BadRequest):
+    code, title = "oauth_exchange_failed", "The provider did not confirm who you are; try again."
+
+
+class OauthDenied(BadRequest):
+    code, title = "oauth_denied", "You did not agree at the provider, so nothing was done."
+
+
+class Gone(Bloxtr8Error):
+    code, status, title = "gone", 410, "That is over."
+
+
+class LinkExpired(Gone):
+    code, title = "link_expired", "This link has been used or has ended; ask for a new one."
+
+
+class VersionMismatch(Bloxtr8Error):
+    """`version` is the present one."""
+
+    code, status, title = "version_mismatch", 412, "It has changed since you read it."
+
+
+class PreconditionRequired(Bloxtr8Error):
+    code, status = "precondition_required", 428
+    title = "Send If-Match with the version that you read."
 
 
 class Unprocessable(Bloxtr8Error):
@@ -233,3 +340,7 @@ class Unavailable(Bloxtr8Error):
 
 class UpstreamUnavailable(Unavailable):
     code, title = "upstream_unavailable", "A provider does not answer right now; try again shortly."
+
+
+class OwnershipUnknown(Unavailable):
+    code, title = "ownership_unknown", "Roblox did not answer, so nothing was saved; try again."
