@@ -8,6 +8,7 @@ off anywhere: all that it must remember is in the store.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
@@ -38,6 +39,14 @@ class Arrival(StrEnum):
 
 class Arrivals(Protocol):
     async def arrived(self, account: Account, proven: list[Deposit]) -> Arrival: ...
+
+
+@dataclass(slots=True)
+class _Reading:
+    """`places`: (transaction, block) as logs name them; `transfers` as receipts confirm them."""
+
+    places: set[tuple[str, int]] = field(default_factory=set)
+    transfers: list[TransferLog] = field(default_factory=list)
 
 
 class Watcher:
@@ -85,23 +94,29 @@ class Watcher:
         # A node that has fallen behind is read as far as it goes; the cursor never goes back.
         first = max(0, min(cursor, view.latest) - REREAD_BLOCKS + 1)
         last = min(view.latest, first + self._log_blocks * _CHUNKS_MAX - 1)
-        places = await self._read(await self._store.watched(), first, last)
-        await self._check_missing(places, first, last)
+        read = await self._read(await self._store.watched(), first, last)
+        await self._check_missing(read.places, first, last)
         if last > cursor:
             await self._store.set_cursor(last)
         await self._accept_ready(view, await self._store.waiting())
 
-    async def reread(self, address: str) -> Account:
-        """Read everything that ever came to one address again. Raises ChainUnavailable.
+    async def reread(self, address: str) -> tuple[Account, bool]:
+        """Read everything that ever came to one address again; before an account is closed.
 
-        For the moments when nothing may be missed: before an account is closed, or when its
-        balance is more than is known. Raises KeyError for an unknown address.
+        Return the account, and whether that explains its balance: if not, there is money that the
+        node does not report. Raises ChainUnavailable, and KeyError for an unknown address.
         """
         account = await self._found(address)
         view = await self._prover.view()
-        await self._read([address], account.first_block, view.latest)
+        balance = await self._chain.token_balance(self._usdc, address)
+        read = await self._read([address], account.first_block, view.latest)
         await self._accept_ready(view, [await self._found(address)])
-        return await self._found(address)
+        reported = sum(
+            entry.amount_minor
+            for entry in read.transfers
+            if (entry.recipient, entry.token) == (address, self._usdc)
+        )
+        return await self._found(address), balance <= reported
 
     async def _found(self, address: str) -> Account:
         account = await self._store.find(address)
@@ -111,18 +126,20 @@ class Watcher:
 
     # What came.
 
-    async def _read(self, addresses: Iterable[str], first: int, last: int) -> set[tuple[str, int]]:
-        """Take in the transfers of some blocks; return (transaction, block) of each."""
+    async def _read(self, addresses: Iterable[str], first: int, last: int) -> "_Reading":
+        """Take in the transfers of some blocks; return what was there."""
         watched = sorted(addresses)
-        found: set[tuple[str, int]] = set()
+        reading = _Reading()
         for start in range(first, last + 1, self._log_blocks) if watched else ():
             end = min(last, start + self._log_blocks - 1)
             places = await self._chain.transfers_to(watched, start, end)
             receipts = await asyncio.gather(*(self._receipt(*place) for place in places))
             # A log without a receipt that says the same is not believed.
-            await self._take(set(watched), [entry for entry in receipts if entry is not None])
-            found.update(places)
-        return found
+            found = [entry for entry in receipts if entry is not None]
+            await self._take(set(watched), found)
+            reading.places.update(places)
+            reading.transfers += [entry for receipt in found for entry in receipt.transfers]
+        return reading
 
     async def _receipt(self, tx_hash: str, block_number: int) -> Receipt | None:
         async with self._slots:
@@ -166,10 +183,11 @@ class Watcher:
             if receipt is not None and receipt.succeeded:
                 await self._take({account.address}, [receipt])
         elif verdict is Verdict.GONE and deposit.ref in self._suspects:
+            self._suspects.discard(deposit.ref)
             await self._store.change(account.address, partial(deposits.lose, refs={deposit.ref}))
-        if verdict is Verdict.GONE:
+        elif verdict is Verdict.GONE:
             self._suspects.add(deposit.ref)
-        elif verdict is not Verdict.UNKNOWN:
+        if verdict in (Verdict.PROVEN, Verdict.SHALLOW, Verdict.MOVED):
             self._suspects.discard(deposit.ref)
         return verdict
 

@@ -1,0 +1,255 @@
+"""The USDC rail: a deposit address is the instrument, the chain is the word that counts.
+
+Nothing is credited here: the watcher takes deposits in, and this tells what the account says.
+Before money leaves, the wallet that it goes to is screened afresh.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bloxtr8 import telemetry
+from bloxtr8.payments.operations import REFUNDS, Kind, Operation
+from bloxtr8.payments.rails import (
+    Absent,
+    Confirmed,
+    Failed,
+    Instrument,
+    InstrumentOutcome,
+    InstrumentStatus,
+    LookUpOutcome,
+    MovementOutcome,
+    Receipt,
+    Unknown,
+)
+from bloxtr8.payments.screening.risk import Risk, Screening, strictest
+from bloxtr8.payments.usdc import deposits
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
+from bloxtr8.payments.usdc.custody import Custody, Transfer
+from bloxtr8.payments.usdc.deposits import Account, State
+from bloxtr8.payments.usdc.networks import lower
+from bloxtr8.payments.usdc.store import AccountStore
+from bloxtr8.payments.usdc.watcher import Watcher
+
+CURRENCY = "USDC"
+# Why a refund waits: nobody knows a wallet of the buyer's that may have it.
+REFUND_WALLET_NEEDED = "REFUND_WALLET_NEEDED"
+WALLET_IS_CONTRACT = "WALLET_IS_CONTRACT"
+
+_log = telemetry.get_logger(__name__)
+
+
+class Screens(Protocol):
+    async def screen(self, address: str, *, fresh: bool = False) -> Screening: ...
+
+
+class WalletBook(Protocol):
+    """What people have proven about their wallets, and what staff have decided about them."""
+
+    async def refund_wallet(self, user_id: str) -> str | None:
+        """Return the wallet (lower case) that a user has proven for refunds."""
+        ...
+
+    async def is_approved(self, operation_id: str, address: str) -> bool:
+        """Tell whether staff let this operation pay this wallet although it is not LOW.
+
+        Never true for a sanctioned one.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the rail works with."""
+
+    custody: Custody
+    accounts: AccountStore
+    watcher: Watcher
+    chain: Chain
+    screens: Screens
+    wallets: WalletBook
+
+
+class UsdcRail:
+    provider = "BASE"
+
+    def __init__(self, parts: Parts, *, livemode: bool) -> None:
+        self._custody = parts.custody
+        self._accounts = parts.accounts
+        self._watcher = parts.watcher
+        self._chain = parts.chain
+        self._screens = parts.screens
+        self._wallets = parts.wallets
+        self._livemode = livemode
+
+    async def create_intent(self, operation: Operation) -> InstrumentOutcome:
+        made = await self._custody.deposit_address(operation.escrow_id)
+        if isinstance(made, Failed | Unknown):
+            return made
+        try:
+            # From here on: nobody could know the address before.
+            first = (await self._chain.latest()).number
+        except ChainUnavailable as error:
+            return Unknown(f"CHAIN: {error}")
+        account = await self._accounts.open(
+            Account(
+                address=made.address,
+                escrow_id=operation.escrow_id,
+                operation_id=operation.operation_id,
+                contract_id=operation.contract_id or "",
+                due_minor=operation.amount_minor,
+                first_block=first,
+            )
+        )
+        if account.escrow_id != operation.escrow_id:
+            _log.error("address_used_twice", escrow_id=operation.escrow_id)
+            return Failed("ADDRESS_IN_USE")
+        return await self._instrument(account)
+
+    async def cancel(self, operation: Operation) -> InstrumentOutcome:
+        """End the account unless money has come, or may just be coming."""
+        address = operation.payment_ref or ""
+        try:
+            account, explained = await self._watcher.reread(address)
+        except KeyError:
+            return Failed("UNKNOWN_ADDRESS")
+        except ChainUnavailable as error:
+            return Unknown(f"CHAIN: {error}")
+        if account.state is State.OPEN and not explained:
+            # Something lies there that the node does not report: it may be the payment.
+            return Instrument(address, InstrumentStatus.PROCESSING)
+        if account.state is State.OPEN:
+            account, _ = await self._accounts.change(address, _end)
+        return await self._instrument(account)
+
+    async def payout(self, operation: Operation) -> MovementOutcome:
+        try:
+            to = lower(operation.destination or "")
+        except ValueError:
+            return Failed("BAD_ADDRESS")
+        sent = await self._move(operation, to)
+        if isinstance(sent, Confirmed) and sent.destination == to:
+            # As it was ordered: the case of its letters is a checksum.
+            return replace(sent, destination=operation.destination or "")
+        return sent
+
+    async def refund(self, operation: Operation) -> MovementOutcome:
+        account = await self._accounts.find_by_escrow(operation.escrow_id)
+        if account is None:
+            return Failed("UNKNOWN_ACCOUNT")
+        try:
+            to = await self._refund_wallet(operation, account)
+        except ChainUnavailable as error:
+            return Unknown(f"CHAIN: {error}")
+        if to is None:
+            return Unknown(REFUND_WALLET_NEEDED)
+        return await self._move(operation, to)
+
+    async def look_up(self, operation: Operation) -> LookUpOutcome:
+        if operation.kind in (Kind.INTENT, Kind.CANCEL):
+            account = await self._accounts.find_by_escrow(operation.escrow_id)
+            return Absent() if account is None else await self._instrument(account)
+        found = await self._custody.look_up(operation.operation_id)
+        if isinstance(found, Confirmed) and operation.kind is Kind.PAYOUT:
+            ordered = operation.destination or ""
+            if found.destination == ordered.lower():
+                return replace(found, destination=ordered)
+        return found
+
+    # Money in.
+
+    async def _instrument(self, account: Account) -> Instrument:
+        if account.state is State.PAID:
+            receipt = await self._receipt(account)
+            return Instrument(account.address, InstrumentStatus.PAID, receipt)
+        if account.state is State.CLOSED:
+            return Instrument(account.address, InstrumentStatus.CANCELLED)
+        coming = account.pending_minor > 0
+        status = InstrumentStatus.PROCESSING if coming else InstrumentStatus.OPEN
+        return Instrument(account.address, status)
+
+    async def _receipt(self, account: Account) -> Receipt:
+        """Return what came as one receipt. Its metadata say what the senders' risk is."""
+        risk = await self.risk_of(account.senders)
+        return Receipt(
+            payment_ref=account.payment_ref,
+            charge_ref=f"deposit:{account.payment_ref}",
+            amount_minor=account.received_minor,
+            currency=CURRENCY,
+            fee_minor=0,
+            livemode=self._livemode,
+            metadata={
+                "escrow_id": account.escrow_id,
+                "operation_id": account.operation_id,
+                "contract_id": account.contract_id,
+                "risk": risk.value,
+            },
+        )
+
+    async def risk_of(self, senders: Sequence[str]) -> Risk:
+        """Return the strictest that is known of wallets that money came from."""
+        screenings = [await self._screens.screen(sender) for sender in senders]
+        complete = all(entry.complete for entry in screenings)
+        # HIGH stays HIGH while somebody has not answered; LOW does not stay LOW.
+        known = [entry.risk for entry in screenings]
+        return strictest([*known, Risk.LOW if complete else Risk.UNKNOWN])
+
+    # Money out.
+
+    async def _refund_wallet(self, operation: Operation, account: Account) -> str | None:
+        """Return the wallet that money goes back to: the sender's own, else one proven since.
+
+        Raises ChainUnavailable.
+        """
+        senders = _senders_of(account, operation)
+        if len(senders) == 1 and not await self._chain.is_contract(senders[0]):
+            sender = senders[0]
+            screening = await self._screens.screen(sender, fresh=True)
+            approved = await self._wallets.is_approved(operation.operation_id, sender)
+            if screening.clear or (approved and screening.risk is not Risk.SANCTIONED):
+                return sender
+            if screening.risk is Risk.SANCTIONED:
+                # Frozen: not to the sender, and to nobody else in their place.
+                return None
+        return await self._wallets.refund_wallet(operation.party_id or "")
+
+    async def _move(self, operation: Operation, to: str) -> MovementOutcome:
+        try:
+            if await self._chain.is_contract(to):
+                return Failed(WALLET_IS_CONTRACT)
+        except ChainUnavailable as error:
+            return Unknown(f"CHAIN: {error}")
+        stopped = await self._stopped(operation, to)
+        if stopped is not None:
+            return stopped
+        order = Transfer(operation.operation_id, operation.escrow_id, to, operation.amount_minor)
+        return await self._custody.transfer(order)
+
+    async def _stopped(self, operation: Operation, to: str) -> Failed | Unknown | None:
+        """Screen the wallet afresh; None when it may be paid."""
+        screening = await self._screens.screen(to, fresh=True)
+        if screening.clear:
+            return None
+        if screening.risk is Risk.SANCTIONED:
+            return Failed("WALLET_SANCTIONED")
+        if await self._wallets.is_approved(operation.operation_id, to):
+            return None
+        if not screening.complete:
+            # Asked again with the next try, until somebody knows.
+            return Unknown("SCREENING_INCOMPLETE")
+        return Failed(f"WALLET_RISK_{screening.risk.value}")
+
+
+def _end(account: Account) -> deposits.Step:
+    """Close an account, or end it with the part that has come."""
+    return deposits.settle_partial(account) if account.payments else deposits.close(account)
+
+
+def _senders_of(account: Account, operation: Operation) -> list[str]:
+    """Return who sent what `operation` gives back."""
+    if operation.kind not in REFUNDS:
+        return []
+    stray = account.find(operation.payment_ref or "")
+    if stray is not None and stray.stray:
+        return [stray.transfer.sender]
+    return account.senders
