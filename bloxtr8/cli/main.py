@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from bloxtr8.cli.ledger import ledger
+
 _KAFKA = click.option(
     "--kafka",
     type=click.Choice(["embedded", "apache"]),
@@ -29,6 +31,9 @@ def _sandbox() -> Iterator[None]:
 @click.group()
 def main() -> None:
     """Escrow for trades of Roblox games."""
+
+
+main.add_command(ledger)
 
 
 @main.command()

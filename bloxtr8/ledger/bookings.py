@@ -17,6 +17,10 @@ Payment events describe most of the same facts; they book only what no escrow ev
 | provider's fee on a charge | PaymentSucceeded, FundsUnderReview |
 | transfer reversed at the provider | TransferReversed |
 
+What no event carries is booked by whoever learns it: a fee that only the provider's statement
+shows (`provider_fee`), and money that changes its place and not its owner (`relocation`): swept
+from a deposit address to the hot wallet, or paid out by the provider to our own bank.
+
 A chargeback takes the money out of clearing when it is opened. Before a payout the buyer owes
 it meanwhile, after one the seller does; when the bank's return becomes the refund of the
 escrow, that settles the buyer's debt instead of leaving clearing a second time.
@@ -61,9 +65,9 @@ def of_payment_event(event: PaymentEvent, escrow: Escrow) -> list[Line]:
     """Return the balanced lines of what only the payment event says; `escrow` names the people."""
     body = event.WhichOneof("body")
     if body == "payment_succeeded":
-        return _provider_fee(event.payment_succeeded.provider_fee, escrow)
+        return _fee_of_receipt(event.payment_succeeded.provider_fee, escrow)
     if body == "funds_under_review":
-        return _provider_fee(event.funds_under_review.provider_fee, escrow)
+        return _fee_of_receipt(event.funds_under_review.provider_fee, escrow)
     if body == "transfer_reversed":
         amount = event.transfer_reversed.amount
         # The provider took the payout back for us: the seller is owed it again.
@@ -71,6 +75,18 @@ def of_payment_event(event: PaymentEvent, escrow: Escrow) -> list[Line]:
             accounts.clearing(escrow), accounts.receivable(escrow.seller_id), amount.minor, amount
         )
     return []
+
+
+def provider_fee(place: str, currency: str, minor: int) -> list[Line]:
+    """Return the lines of a fee that the provider at `place` took; negative: gave back."""
+    return _lines(accounts.PROVIDER_FEES, accounts.clearing_at(place), minor, currency)
+
+
+def relocation(source: str, target: str, currency: str, minor: int) -> list[Line]:
+    """Return the lines of our money moving from one of accounts.PLACES to another."""
+    assert minor >= 0, "money moves from source to target"
+    # A clearing account is negative while the money is there.
+    return _lines(accounts.clearing_at(target), accounts.clearing_at(source), minor, currency)
 
 
 def books(event: PaymentEvent) -> bool:
@@ -112,10 +128,10 @@ def _stray(was: Escrow, after: Escrow) -> Iterator[Line]:
     known = {stray.payment_ref: stray for stray in was.stray}
     for stray in after.stray:
         owed_before = _owed(known.pop(stray.payment_ref, None))
-        yield from _move(clearing, buyer, _owed(stray) - owed_before, _money(stray, after))
+        yield from _move(clearing, buyer, _owed(stray) - owed_before, _money(stray))
     for gone in known.values():
         # Returned ones may be forgotten; one that was owed is only gone when it never was.
-        yield from _move(clearing, buyer, -_owed(gone), _money(gone, after))
+        yield from _move(clearing, buyer, -_owed(gone), _money(gone))
     for escrow, sign in ((was, -1), (after, 1)):
         foreign = _foreign(escrow)
         yield from _move(clearing, buyer, sign * foreign.minor, foreign)
@@ -143,7 +159,7 @@ def _exposure(chargeback: Chargeback | None, escrow: Escrow, sign: int) -> Itera
     )
 
 
-def _provider_fee(fee: Money, escrow: Escrow) -> list[Line]:
+def _fee_of_receipt(fee: Money, escrow: Escrow) -> list[Line]:
     if fee.minor == 0:
         return []
     return _move(accounts.PROVIDER_FEES, accounts.clearing(escrow), fee.minor, fee)
@@ -153,8 +169,9 @@ def _owed(stray: StrayFunds | None) -> int:
     return 0 if stray is None or stray.refunded else stray.amount_minor
 
 
-def _money(stray: StrayFunds, escrow: Escrow) -> Money:
-    return Money(currency=stray.currency or escrow.price.currency)
+def _money(stray: StrayFunds) -> Money:
+    # Never the price's currency instead: what nobody has a name for is not booked.
+    return Money(currency=stray.currency)
 
 
 def _foreign(escrow: Escrow) -> Money:
@@ -176,9 +193,14 @@ def _move(source: str, target: str, minor: int, money: Money) -> list[Line]:
     A provider may report a currency that we do not trade in, which comes unspecified: it has no
     accounts here, and staff send it back.
     """
-    if minor == 0 or not money.currency:
+    if not money.currency:
         return []
-    currency = currency_code(money.currency)
+    return _lines(source, target, minor, currency_code(money.currency))
+
+
+def _lines(source: str, target: str, minor: int, currency: str) -> list[Line]:
+    if minor == 0:
+        return []
     return [Line(source, currency, -minor), Line(target, currency, minor)]
 
 

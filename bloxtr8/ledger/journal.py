@@ -13,12 +13,15 @@ from bloxtr8.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """Balanced lines of one event. The same `transaction_id` can be written only once."""
+    """Balanced lines of one event. The same `transaction_id` can be written only once.
+
+    `escrow_id` is None for what belongs to no trade.
+    """
 
     transaction_id: UUID
     event_id: UUID
     kind: str
-    escrow_id: UUID
+    escrow_id: UUID | None
     occurred_at: datetime
     lines: Sequence[Line]
 
