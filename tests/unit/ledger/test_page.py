@@ -43,7 +43,9 @@ def chargeback(status: "events.ChargebackStatus.ValueType") -> Escrow:
 
 
 def stray(*, refunded: bool) -> Escrow:
-    return escrow(stray=[StrayFunds(payment_ref="p", amount_minor=5, refunded=refunded)])
+    usd = common.CURRENCY_USD
+    stray = StrayFunds(payment_ref="p", amount_minor=5, currency=usd, refunded=refunded)
+    return escrow(stray=[stray])
 
 
 def lost() -> Escrow:
