@@ -1,6 +1,5 @@
 """Kinds of values that bodies and answers share."""
 
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,14 +15,10 @@ from pydantic import (
 from bloxtr8.errors import AmountOutOfRange
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
+from bloxtr8.text import clean
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
-# Zero-width characters and those that turn the direction of text around.
-_MISLEADING = frozenset(
-    "\u200b\u200c\u200d\u2060\ufeff\u180e\u061c\u200e\u200f"
-    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
 
 
 class Body(BaseModel):
@@ -44,17 +39,6 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def clean_text(text: str) -> str:
-    """Return `text` normalised and trimmed; ValueError for characters that mislead a reader."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
-    for character in text:
-        if character == "\n":
-            continue
-        if unicodedata.category(character) in ("Cc", "Cs") or character in _MISLEADING:
-            raise ValueError("control characters and invisible ones are not allowed")
-    return text
-
-
 def _uuid(text: str) -> str:
     if not is_uuid(text):
         raise ValueError("this is not a UUID")
@@ -70,7 +54,7 @@ def text(shortest: int, longest: int) -> AfterValidator:
 
     def checked(given: str) -> str:
         # Judged after cleaning: blanks do not make a text long enough.
-        cleaned = clean_text(given)
+        cleaned = clean(given)
         if not shortest <= len(cleaned) <= longest:
             raise ValueError(f"give {shortest} to {longest} characters")
         return cleaned

@@ -52,6 +52,10 @@ class Migration(migrations.Migration):
                     fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
                 ),
                 ("unlink_reason", fields.CharField(null=True, max_length=200)),
+                (
+                    "wait_waived_at",
+                    fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+                ),
             ],
             options={
                 "table": "accounts",

@@ -113,6 +113,7 @@ class Account(Row):
     linked_at = fields.DatetimeField()
     unlinked_at = fields.DatetimeField(null=True)
     unlink_reason = fields.CharField(max_length=200, null=True)
+    wait_waived_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "accounts"

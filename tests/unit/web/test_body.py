@@ -8,8 +8,8 @@ import pytest
 from multidict import MultiDict
 
 from bloxtr8.errors import Bloxtr8Error, MalformedJson, UnknownField, ValidationFailed
+from bloxtr8.text import clean
 from web.body import parse_json, validated, validated_query
-from web.fields import clean_text
 from web.requests import Confirm, EscrowList, Settlement
 
 
@@ -38,10 +38,10 @@ def test_queries_are_given_once() -> None:
 
 
 def test_texts_are_normalised_and_trimmed() -> None:
-    assert clean_text("  e\u0301\r\n ok ") == "\u00e9\n ok"
+    assert clean("  e\u0301\r\n ok ") == "\u00e9\n ok"
     for bad in ("a\u0000", "a\u202eb", "a\u200bb", "a\u0007", "\ufeffa", "a\tb"):
         with pytest.raises(ValueError, match="not allowed"):
-            clean_text(bad)
+            clean(bad)
 
 
 def test_random_bytes_are_refused_or_read_and_never_crash() -> None:
