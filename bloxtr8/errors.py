@@ -22,7 +22,13 @@ Bloxtr8Error
 │   ├── WaitRequired             wait_required
 │   ├── UnlinkBlocked            unlink_blocked
 │   ├── CloseBlocked             close_blocked
-│   └── LimitReached             limit_reached
+│   ├── LimitReached             limit_reached
+│   ├── ListingNotActive         listing_not_active
+│   ├── UniverseAlreadyListed    universe_already_listed
+│   ├── OwnershipLost            ownership_lost
+│   ├── OfferNotOpen             offer_not_open
+│   ├── OfferAlreadyOpen         offer_already_open
+│   └── DraftStale               draft_stale
 ├── Denied                   403
 │   ├── Forbidden                forbidden
 │   ├── CsrfFailed               csrf_failed
@@ -31,6 +37,8 @@ Bloxtr8Error
 │   ├── ConflictOfInterest       conflict_of_interest
 │   ├── TierRequired             tier_required
 │   ├── ConsentRequired          consent_required
+│   ├── NotYourTurn              not_your_turn
+│   ├── OwnListing               own_listing
 │   └── AccountFrozen            account_frozen
 ├── Unauthenticated          401 unauthenticated
 │   ├── TokenExpired             token_expired
@@ -53,7 +61,8 @@ Bloxtr8Error
 │   ├── AmountOutOfRange         amount_out_of_range
 │   └── IdempotencyKeyReused     idempotency_key_reused
 ├── Gone                     410
-│   └── LinkExpired              link_expired
+│   ├── LinkExpired              link_expired
+│   └── OfferExpired             offer_expired
 ├── VersionMismatch          412 version_mismatch
 ├── PreconditionRequired     428 precondition_required
 ├── BodyTooLarge             413 body_too_large
@@ -180,6 +189,30 @@ class LimitReached(Conflict):
     code, title = "limit_reached", "You have as many of these as you may have."
 
 
+class ListingNotActive(Conflict):
+    code, title = "listing_not_active", "The listing is not open for offers right now."
+
+
+class UniverseAlreadyListed(Conflict):
+    code, title = "universe_already_listed", "This experience is listed already."
+
+
+class OwnershipLost(Conflict):
+    code, title = "ownership_lost", "Roblox no longer shows the seller as the owner."
+
+
+class OfferNotOpen(Conflict):
+    code, title = "offer_not_open", "That offer has been answered or taken back."
+
+
+class OfferAlreadyOpen(Conflict):
+    code, title = "offer_already_open", "There is an open offer between you on this listing."
+
+
+class DraftStale(Conflict):
+    code, title = "draft_stale", "That draft was changed, sent or has expired."
+
+
 class Denied(Bloxtr8Error):
     code, status, title = "forbidden", 403, "You may not do that."
 
@@ -214,6 +247,14 @@ class ConsentRequired(Denied):
     """`missing_consents` names the documents."""
 
     code, title = "consent_required", "Agree to the current documents first."
+
+
+class NotYourTurn(Denied):
+    code, title = "not_your_turn", "It is the other side's turn to answer."
+
+
+class OwnListing(Denied):
+    code, title = "own_listing", "This is your own listing."
 
 
 class AccountFrozen(Denied):
@@ -285,6 +326,10 @@ class OauthDenied(BadRequest):
 
 class Gone(Bloxtr8Error):
     code, status, title = "gone", 410, "That is over."
+
+
+class OfferExpired(Gone):
+    code, title = "offer_expired", "The time to answer that offer is over."
 
 
 class LinkExpired(Gone):

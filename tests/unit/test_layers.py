@@ -17,6 +17,7 @@ TABLES_OF_DATA = {
     "bloxtr8/escrow/transitions.py",
     "bloxtr8/store/migrations/0001_initial.py",
     "bloxtr8/store/migrations/0003_people.py",
+    "bloxtr8/store/migrations/0005_listings.py",
 }
 # Agents keep their state in tables, and wiring names every part.
 ALLOWED_SIDEWAYS = {("agents", "tables")}

@@ -3,7 +3,18 @@
 from bloxtr8.store.models.access import OauthState, OneTimeToken, RefreshToken
 from bloxtr8.store.models.escrows import Dispute, DisputeEvidence, Escrow, EscrowEvent
 from bloxtr8.store.models.ledger import LedgerAccount, LedgerEntry
+from bloxtr8.store.models.listings import (
+    Guild,
+    GuildChannel,
+    GuildMember,
+    Listing,
+    ListingMessage,
+    ListingPrice,
+    ListingWatch,
+)
 from bloxtr8.store.models.market import Contract
+from bloxtr8.store.models.notices import DeadlineExtension, NotificationDelivery, Outage
+from bloxtr8.store.models.offers import Offer, OfferDraft, Report
 from bloxtr8.store.models.payments import (
     EscrowFunds,
     PaymentArtifact,
@@ -31,6 +42,7 @@ from bloxtr8.store.models.plumbing import (
     OutboxMessage,
     StaffTask,
 )
+from bloxtr8.store.models.reconciliation import Discrepancy, ReconciliationRun, StatementLine
 from bloxtr8.store.models.roblox import AssetVerification, RobloxCacheEntry, RobloxSnapshot
 
 __all__ = [
@@ -42,29 +54,45 @@ __all__ = [
     "Consent",
     "Contract",
     "DeadLetter",
+    "DeadlineExtension",
+    "Discrepancy",
     "Dispute",
     "DisputeEvidence",
     "Escrow",
     "EscrowEvent",
     "EscrowFunds",
+    "Guild",
+    "GuildChannel",
+    "GuildMember",
     "IdempotencyKey",
     "InboxMessage",
     "LedgerAccount",
     "LedgerEntry",
+    "Listing",
+    "ListingMessage",
+    "ListingPrice",
+    "ListingWatch",
+    "NotificationDelivery",
     "OauthState",
+    "Offer",
+    "OfferDraft",
     "OneTimeToken",
     "Operation",
+    "Outage",
     "OutboxMessage",
     "PaymentArtifact",
     "PaymentOperation",
     "PayoutMethod",
+    "ReconciliationRun",
     "RefreshToken",
+    "Report",
     "RobloxCacheEntry",
     "RobloxSnapshot",
     "Session",
     "StaffMember",
     "StaffNote",
     "StaffTask",
+    "StatementLine",
     "User",
     "UserBlock",
     "WebhookEvent",
