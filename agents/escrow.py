@@ -201,6 +201,16 @@ class EscrowAgent:
             made: datetime = metadata.moment(message.metadata.occurred_at)
             waited = (self._app.clock.now() - made).total_seconds()
             telemetry.COMMAND_TO_EVENT.observe(max(0.0, waited))
+        self._count_call(message, decision)
+
+    def _count_call(self, message: Any, decision: Decision) -> None:
+        """Measure from a provider's call to the event that it led to, however many hops."""
+        if isinstance(message, EscrowCommand) or not decision.events:
+            return
+        if message.HasField("provider_called_at"):
+            called = metadata.moment(message.provider_called_at)
+            waited = (self._app.clock.now() - called).total_seconds()
+            telemetry.WEBHOOK_TO_EVENT.observe(max(0.0, waited))
 
 
 def common_code(decision: Decision) -> str:

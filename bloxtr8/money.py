@@ -6,15 +6,23 @@ from decimal import Decimal
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 # Digits after the point that one minor unit stands for (ISO 4217; USDC: its ERC-20 decimals).
-EXPONENTS = {"USD": 2, "USDC": 6}
+# Trades are in USD and USDC; the others are what a buyer may have paid by mistake.
+EXPONENTS = {
+    code: {"USDC": 6, "JPY": 0, "KRW": 0}.get(code, 2)
+    for code in (
+        name.removeprefix("CURRENCY_")
+        for name in common.Currency.DESCRIPTOR.values_by_name
+        if name != "CURRENCY_UNSPECIFIED"
+    )
+}
 
-_CODES = {common.CURRENCY_USD: "USD", common.CURRENCY_USDC: "USDC"}
+_CODES = {common.Currency.Value(f"CURRENCY_{code}"): code for code in EXPONENTS}
 _NUMBERS = {code: number for number, code in _CODES.items()}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """`minor` minor units of `currency` ("USD", "USDC")."""
+    """`minor` minor units of `currency` ("USD", "USDC", …)."""
 
     currency: str
     minor: int
@@ -50,7 +58,7 @@ class Money:
 
 
 def currency_code(number: int) -> str:
-    """Return "USD" or "USDC" for the enum number; ValueError for any other."""
+    """Return the code ("USD", "USDC", …) of an enum number; ValueError for an unknown one."""
     code = _CODES.get(number)  # type: ignore[call-overload]
     if code is None:
         raise ValueError(f"unknown currency number {number}")
@@ -58,7 +66,7 @@ def currency_code(number: int) -> str:
 
 
 def currency_number(code: str) -> "common.Currency.ValueType":
-    """Return the enum number of "USD" or "USDC"; ValueError for any other."""
+    """Return the enum number of a code; ValueError for an unknown one."""
     number = _NUMBERS.get(code)
     if number is None:
         raise ValueError(f"unknown currency {code!r}")

@@ -227,6 +227,7 @@ _HANDLERS: dict[str, _Handler] = {
     "payment_processing": funding.payment_processing,
     "payment_failed": funding.payment_failed,
     "payment_cancelled": funding.payment_cancelled,
+    "funds_screened": funding.funds_screened,
     "transfer_succeeded": legs.transfer_succeeded,
     "transfer_failed": legs.transfer_failed,
     "refund_succeeded": legs.refund_succeeded,

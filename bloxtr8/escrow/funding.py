@@ -15,7 +15,8 @@ Receipt = payments.PaymentSucceeded | payments.FundsUnderReview
 
 # Card attempts that are written down one by one; the provider limits them long before.
 FAILED_ATTEMPTS_MAX = 100
-SANCTIONED = "SANCTIONED"
+LOW, UNKNOWN, SANCTIONED = "LOW", "UNKNOWN", "SANCTIONED"
+_RISK = "RISK"  # the reason of a review that is about nothing else
 _SERIOUS_RISKS = frozenset({"HIGH", SANCTIONED})
 _USER_REASONS = frozenset(
     {
@@ -76,8 +77,39 @@ def payment_succeeded(change: Change, body: payments.PaymentSucceeded) -> None:
 def under_review(change: Change, body: payments.FundsUnderReview) -> None:
     """The money is here and somebody has to look at it first."""
     reference = stray.new_receipt(change, body)
-    reason = body.reason or _mismatch(change, body.amount) or "RISK"
+    reason = body.reason or _mismatch(change, body.amount) or _RISK
     _review(change, body, reference, reason, body.risk)
+
+
+def funds_screened(change: Change, body: payments.FundsScreened) -> None:
+    """Screening that had no answer has one: clear funds move on, all others wait for people."""
+    escrow = change.escrow
+    if body.payment_ref != escrow.funding_ref or escrow.review_risk != UNKNOWN:
+        raise Ignored("nobody waits for that answer")
+    if body.risk in ("", UNKNOWN):
+        raise Ignored("that is no answer")
+    clear = body.risk == LOW and not holds.freezes(escrow)
+    if clear and escrow.cancel_reason:
+        legs.refund(change, types.REFUND_REASON_CANCELLED_WHILE_PAYING)
+    elif clear and escrow.review_reason == _RISK:
+        change.emit(_held(change, escrow.funding_ref, escrow.received_minor), states.FUNDS_HELD)
+    else:
+        _write_risk(change, body.risk)
+
+
+def _write_risk(change: Change, risk: str) -> None:
+    escrow = change.escrow
+    stronger = holds.is_stronger(escrow, types.HOLD_KIND_COMPLIANCE)
+    frozen = risk == SANCTIONED and stronger
+    change.emit(
+        events.EscrowFundsUnderReview(
+            reason=escrow.review_reason,
+            received_minor=escrow.received_minor,
+            payment_ref=escrow.funding_ref,
+            risk=risk,
+            hold=types.HOLD_KIND_COMPLIANCE if frozen else types.HOLD_KIND_UNSPECIFIED,
+        )
+    )
 
 
 def paid_while_cancelling(change: Change, body: payments.PaymentSucceeded) -> None:

@@ -111,6 +111,11 @@ ROWS: tuple[Row, ...] = (
         ("EscrowFundsHeld", "EscrowRefunding"), (REFUND_ORDER,), second_approval=True,
         note="REFUNDING when the trade was being cancelled; risk HIGH or SANCTIONED needs "
         "the second approval at any amount; less than was due cannot be approved"),
+    Row("6a", (FUNDS_REVIEW,), "FundsScreened", _SYSTEM, (FUNDS_HELD, REFUNDING),
+        ("EscrowFundsHeld", "EscrowRefunding", "EscrowFundsUnderReview"), (REFUND_ORDER,),
+        note="only while the risk is UNKNOWN: LOW clears funds that were under review for "
+        "nothing else, REFUNDING when the trade was being cancelled; any other risk is "
+        "written down and left to people"),
     Row("7", (FUNDS_REVIEW,), "RejectFunds", _ADMIN, (REFUNDING, CANCELLED),
         ("EscrowRefunding", "StrayFundsReceived", "EscrowCancelled"), (REFUND_ORDER,),
         note="never for SANCTIONED, which stays frozen; money in another currency goes back "

@@ -8,7 +8,7 @@ from uuid import UUID
 from bloxtr8 import ids
 from bloxtr8.ledger import bookings, journal
 from bloxtr8.messaging import metadata
-from bloxtr8.store import database, operations, staff_tasks
+from bloxtr8.store import database, debtors, operations, staff_tasks
 from bloxtr8.store.database import Transaction
 from bloxtr8.store.mirror_fold import Step
 from bloxtr8.store.mirror_rows import actor_kind, name_of, state_name, trace_id, uuid_or_none
@@ -34,6 +34,7 @@ async def write(
     for step in steps:
         await _dispute(tx, step)
     await _tasks(tx, steps, now)
+    await debtors.freeze(tx, steps, now)
     await _audit(tx, [*events, *refusals])
     await operations.finish(tx, _outcomes([*events, *refusals]))
 

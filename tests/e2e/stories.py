@@ -6,6 +6,7 @@ from uuid import uuid4
 from bloxtr8.access import StaffRole
 from bloxtr8.dev.demo.observer import Observer
 from bloxtr8.dev.play import Person, Stage, Trade
+from bloxtr8.escrow.lookup import FACTS
 from bloxtr8.messaging import metadata
 from bloxtr8.messaging.publisher import Publisher
 from bloxtr8.messaging.signatures import Keyring
@@ -229,8 +230,21 @@ class Teller:
             await self._say(trade, kind(payment_ref=f"pi_{uuid4().hex}", amount=amount))
             await self.heard(trade, "stray_funds_received")
 
+        trade = await self.signed()
+        await trade.pay_page()
+        amount = common.Money(minor=53_655, currency=common.CURRENCY_USD)
+        unknown = payments.FundsUnderReview(
+            payment_ref="0x01:0", amount=amount, reason="RISK", risk="UNKNOWN"
+        )
+        await self._say(trade, unknown)
+        await trade.until("FUNDS_REVIEW")
+        await self._say(trade, payments.FundsScreened(payment_ref="0x01:0", risk="HIGH"))
+        await self.heard(trade, "escrow_funds_under_review", 2)
+
     async def _say(
-        self, trade: Trade, body: payments.PaymentSucceeded | payments.FundsUnderReview
+        self,
+        trade: Trade,
+        body: payments.PaymentSucceeded | payments.FundsUnderReview | payments.FundsScreened,
     ) -> None:
         settings = self.stage.stack.settings
         publisher = Publisher(settings.kafka, Keyring.load(settings.keys.directory, create=False))
@@ -238,7 +252,7 @@ class Teller:
         event = payments.PaymentEvent(
             metadata=metadata.new(common.PRODUCER_PAYMENTS, now), escrow_id=trade.escrow_id
         )
-        name = "payment_succeeded" if "Succeeded" in type(body).__name__ else "funds_under_review"
+        (name,) = (field for field, kind in FACTS.items() if kind == type(body).__name__)
         getattr(event, name).CopyFrom(body)
         try:
             await publisher.publish(PAYMENTS_EVENTS, event)

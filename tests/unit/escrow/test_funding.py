@@ -296,3 +296,53 @@ def test_no_more_stray_funds_than_can_be_remembered() -> None:
     pay(trade, minor=1, ref="dust_101")
     assert len(trade.escrow.stray) == 100
     assert len({stray.operation_id for stray in trade.escrow.stray}) == 100
+
+
+def screened(trade: Trade, risk: str, ref: str = "pi_1") -> None:
+    trade.hear("funds_screened", payment_ref=ref, risk=risk)
+
+
+def test_a_late_answer_of_screening_clears_the_funds() -> None:
+    trade = reviewed("UNKNOWN")
+    screened(trade, "LOW")
+    assert trade.state == "FUNDS_HELD"
+    assert trade.escrow.held_minor == trade.due
+    trade.ignored("funds_screened", payment_ref="pi_1", risk="HIGH")
+
+
+@pytest.mark.parametrize("risk", ["MEDIUM", "HIGH", "SANCTIONED"])
+def test_a_late_answer_that_is_not_low_waits_for_people(risk: str) -> None:
+    trade = reviewed("UNKNOWN")
+    screened(trade, risk)
+    assert (trade.state, trade.escrow.review_risk) == ("FUNDS_REVIEW", risk)
+    frozen = trade.escrow.hold.kind == types.HOLD_KIND_COMPLIANCE
+    assert frozen == (risk == "SANCTIONED")
+    trade.ignored("funds_screened", payment_ref="pi_1", risk="LOW")
+
+
+def test_no_answer_of_screening_changes_nothing() -> None:
+    trade = reviewed("UNKNOWN")
+    for ref, risk in (("pi_1", "UNKNOWN"), ("pi_1", ""), ("pi_other", "LOW")):
+        trade.ignored("funds_screened", payment_ref=ref, risk=risk)
+
+
+def test_a_good_answer_does_not_clear_what_is_wrong_otherwise() -> None:
+    trade = created()
+    trade.hear(
+        "funds_under_review",
+        operation_id=trade.escrow.intent.operation_id,
+        payment_ref="pi_1",
+        amount=trade.money(trade.due - 1),
+        reason="AMOUNT_TOO_SMALL",
+        risk="UNKNOWN",
+    )
+    screened(trade, "LOW")
+    assert (trade.state, trade.escrow.review_risk) == ("FUNDS_REVIEW", "LOW")
+
+
+def test_funds_that_are_cleared_on_hold_stay_under_review() -> None:
+    trade = reviewed("UNKNOWN")
+    trade.give("moderator", "place_hold", commands.PlaceHold(kind=types.HOLD_KIND_MANUAL))
+    screened(trade, "LOW")
+    assert (trade.state, trade.escrow.review_risk) == ("FUNDS_REVIEW", "LOW")
+    assert trade.escrow.hold.kind == types.HOLD_KIND_MANUAL

@@ -160,6 +160,7 @@ def facts_of(trade: Trade) -> dict[str, dict[str, Any]]:
         "chargeback_opened": {"dispute_ref": "dp_1", "amount": trade.money(trade.due)},
         "chargeback_closed": {"dispute_ref": "dp_1", "amount": trade.money(trade.due)},
         "transfer_reversed": {"provider_ref": "tr_1", "amount": trade.money(1)},
+        "funds_screened": {"payment_ref": escrow.funding_ref, "risk": "LOW"},
     }
 
 
@@ -181,6 +182,8 @@ LED: dict[str, dict[str, str]] = {
     | dict.fromkeys(("FUNDS_REVIEW", "FUNDS_HELD", "DELIVERED"), "DISPUTED"),
     "chargeback_closed": STAY | dict.fromkeys(("FUNDS_REVIEW", *TALKING), "REFUNDED"),
     "transfer_reversed": {},
+    # The funds of PATHS are under review for a risk that is known.
+    "funds_screened": {},
 }
 
 

@@ -69,9 +69,18 @@ def test_foreign_money_that_becomes_stray_is_not_booked_again() -> None:
     }
 
 
+def test_stray_money_is_booked_in_its_own_currency_only() -> None:
+    euros = StrayFunds(payment_ref="pi_1", amount_minor=5_000, currency=common.CURRENCY_EUR)
+    lines = of_escrow_event(escrow(), escrow(stray=[euros]))
+    assert totals(lines) == {(CLEARING, "EUR"): -5_000, ("buyer:b", "EUR"): 5_000}
+    unnamed = StrayFunds(payment_ref="pi_2", amount_minor=7)
+    assert of_escrow_event(escrow(), escrow(stray=[unnamed])) == []
+
+
 def test_a_returned_stray_receipt_may_be_forgotten() -> None:
-    returned = StrayFunds(payment_ref="pi_1", amount_minor=5, refunded=True)
-    newer = StrayFunds(payment_ref="pi_2", amount_minor=7)
+    usd = common.CURRENCY_USD
+    returned = StrayFunds(payment_ref="pi_1", amount_minor=5, currency=usd, refunded=True)
+    newer = StrayFunds(payment_ref="pi_2", amount_minor=7, currency=usd)
     lines = of_escrow_event(escrow(stray=[returned]), escrow(stray=[newer]))
     assert totals(lines) == {(CLEARING, "USD"): -7, ("buyer:b", "USD"): 7}
 

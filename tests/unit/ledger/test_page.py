@@ -14,6 +14,7 @@ from bloxtr8.ledger.bookings import (
     relocation,
 )
 from bloxtr8.ledger.page import FACTS, Fact, render
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.escrow.v1.record_pb2 import Chargeback, Escrow, StrayFunds
@@ -44,8 +45,8 @@ def chargeback(status: "events.ChargebackStatus.ValueType") -> Escrow:
 
 def stray(*, refunded: bool) -> Escrow:
     usd = common.CURRENCY_USD
-    stray = StrayFunds(payment_ref="p", amount_minor=5, currency=usd, refunded=refunded)
-    return escrow(stray=[stray])
+    received = StrayFunds(payment_ref="p", amount_minor=5, currency=usd, refunded=refunded)
+    return escrow(stray=[received])
 
 
 def lost() -> Escrow:

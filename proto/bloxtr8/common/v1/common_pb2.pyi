@@ -31,6 +31,35 @@ class _CurrencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Currency.Val
     """minor unit: cent, exponent 2"""
     CURRENCY_USDC: _Currency.ValueType  # 2
     """minor unit: micro-USDC, exponent 6"""
+    CURRENCY_EUR: _Currency.ValueType  # 10
+    """Never traded in: what a buyer may have paid by mistake, until it is back."""
+    CURRENCY_GBP: _Currency.ValueType  # 11
+    CURRENCY_CAD: _Currency.ValueType  # 12
+    CURRENCY_AUD: _Currency.ValueType  # 13
+    CURRENCY_NZD: _Currency.ValueType  # 14
+    CURRENCY_CHF: _Currency.ValueType  # 15
+    CURRENCY_JPY: _Currency.ValueType  # 16
+    CURRENCY_SEK: _Currency.ValueType  # 17
+    CURRENCY_NOK: _Currency.ValueType  # 18
+    CURRENCY_DKK: _Currency.ValueType  # 19
+    CURRENCY_PLN: _Currency.ValueType  # 20
+    CURRENCY_CZK: _Currency.ValueType  # 21
+    CURRENCY_HUF: _Currency.ValueType  # 22
+    CURRENCY_RON: _Currency.ValueType  # 23
+    CURRENCY_BRL: _Currency.ValueType  # 24
+    CURRENCY_MXN: _Currency.ValueType  # 25
+    CURRENCY_SGD: _Currency.ValueType  # 26
+    CURRENCY_HKD: _Currency.ValueType  # 27
+    CURRENCY_INR: _Currency.ValueType  # 28
+    CURRENCY_KRW: _Currency.ValueType  # 29
+    CURRENCY_THB: _Currency.ValueType  # 30
+    CURRENCY_MYR: _Currency.ValueType  # 31
+    CURRENCY_PHP: _Currency.ValueType  # 32
+    CURRENCY_IDR: _Currency.ValueType  # 33
+    CURRENCY_ZAR: _Currency.ValueType  # 34
+    CURRENCY_AED: _Currency.ValueType  # 35
+    CURRENCY_ILS: _Currency.ValueType  # 36
+    CURRENCY_TRY: _Currency.ValueType  # 37
 
 class Currency(_Currency, metaclass=_CurrencyEnumTypeWrapper): ...
 
@@ -39,6 +68,35 @@ CURRENCY_USD: Currency.ValueType  # 1
 """minor unit: cent, exponent 2"""
 CURRENCY_USDC: Currency.ValueType  # 2
 """minor unit: micro-USDC, exponent 6"""
+CURRENCY_EUR: Currency.ValueType  # 10
+"""Never traded in: what a buyer may have paid by mistake, until it is back."""
+CURRENCY_GBP: Currency.ValueType  # 11
+CURRENCY_CAD: Currency.ValueType  # 12
+CURRENCY_AUD: Currency.ValueType  # 13
+CURRENCY_NZD: Currency.ValueType  # 14
+CURRENCY_CHF: Currency.ValueType  # 15
+CURRENCY_JPY: Currency.ValueType  # 16
+CURRENCY_SEK: Currency.ValueType  # 17
+CURRENCY_NOK: Currency.ValueType  # 18
+CURRENCY_DKK: Currency.ValueType  # 19
+CURRENCY_PLN: Currency.ValueType  # 20
+CURRENCY_CZK: Currency.ValueType  # 21
+CURRENCY_HUF: Currency.ValueType  # 22
+CURRENCY_RON: Currency.ValueType  # 23
+CURRENCY_BRL: Currency.ValueType  # 24
+CURRENCY_MXN: Currency.ValueType  # 25
+CURRENCY_SGD: Currency.ValueType  # 26
+CURRENCY_HKD: Currency.ValueType  # 27
+CURRENCY_INR: Currency.ValueType  # 28
+CURRENCY_KRW: Currency.ValueType  # 29
+CURRENCY_THB: Currency.ValueType  # 30
+CURRENCY_MYR: Currency.ValueType  # 31
+CURRENCY_PHP: Currency.ValueType  # 32
+CURRENCY_IDR: Currency.ValueType  # 33
+CURRENCY_ZAR: Currency.ValueType  # 34
+CURRENCY_AED: Currency.ValueType  # 35
+CURRENCY_ILS: Currency.ValueType  # 36
+CURRENCY_TRY: Currency.ValueType  # 37
 Global___Currency: _TypeAlias = Currency  # noqa: Y015
 
 class _Rail:

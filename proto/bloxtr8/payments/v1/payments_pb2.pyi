@@ -288,6 +288,7 @@ class PaymentEvent(_message.Message):
 
     METADATA_FIELD_NUMBER: _builtins.int
     ESCROW_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_CALLED_AT_FIELD_NUMBER: _builtins.int
     PAYMENT_INTENT_CREATED_FIELD_NUMBER: _builtins.int
     PAYMENT_PROCESSING_FIELD_NUMBER: _builtins.int
     PAYMENT_FAILED_FIELD_NUMBER: _builtins.int
@@ -301,9 +302,14 @@ class PaymentEvent(_message.Message):
     CHARGEBACK_OPENED_FIELD_NUMBER: _builtins.int
     CHARGEBACK_CLOSED_FIELD_NUMBER: _builtins.int
     TRANSFER_REVERSED_FIELD_NUMBER: _builtins.int
+    FUNDS_SCREENED_FIELD_NUMBER: _builtins.int
     escrow_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
+    @_builtins.property
+    def provider_called_at(self) -> _timestamp_pb2.Timestamp:
+        """of the call that it was learned by, if any"""
+
     @_builtins.property
     def payment_intent_created(self) -> Global___PaymentIntentCreated: ...
     @_builtins.property
@@ -330,11 +336,14 @@ class PaymentEvent(_message.Message):
     def chargeback_closed(self) -> Global___ChargebackClosed: ...
     @_builtins.property
     def transfer_reversed(self) -> Global___TransferReversed: ...
+    @_builtins.property
+    def funds_screened(self) -> Global___FundsScreened: ...
     def __init__(
         self,
         *,
         metadata: _common_pb2.Metadata | None = ...,
         escrow_id: _builtins.str = ...,
+        provider_called_at: _timestamp_pb2.Timestamp | None = ...,
         payment_intent_created: Global___PaymentIntentCreated | None = ...,
         payment_processing: Global___PaymentProcessing | None = ...,
         payment_failed: Global___PaymentFailed | None = ...,
@@ -348,12 +357,13 @@ class PaymentEvent(_message.Message):
         chargeback_opened: Global___ChargebackOpened | None = ...,
         chargeback_closed: Global___ChargebackClosed | None = ...,
         transfer_reversed: Global___TransferReversed | None = ...,
+        funds_screened: Global___FundsScreened | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "escrow_id", b"escrow_id", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "escrow_id", b"escrow_id", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["payment_intent_created", "payment_processing", "payment_failed", "payment_succeeded", "funds_under_review", "payment_cancelled", "transfer_succeeded", "transfer_failed", "refund_succeeded", "refund_failed", "chargeback_opened", "chargeback_closed", "transfer_reversed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["payment_intent_created", "payment_processing", "payment_failed", "payment_succeeded", "funds_under_review", "payment_cancelled", "transfer_succeeded", "transfer_failed", "refund_succeeded", "refund_failed", "chargeback_opened", "chargeback_closed", "transfer_reversed", "funds_screened"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -446,7 +456,9 @@ class PaymentSucceeded(_message.Message):
     CHARGE_REF_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     payment_ref: _builtins.str
-    """identifies the receipt: PaymentIntent id, or tx hash and log index"""
+    """Identifies the receipt: a PaymentIntent, a deposit (tx hash and position), or the refund that
+    the bank sent back.
+    """
     charge_ref: _builtins.str
     @_builtins.property
     def amount(self) -> _common_pb2.Money: ...
@@ -730,3 +742,28 @@ class TransferReversed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransferReversed: _TypeAlias = TransferReversed  # noqa: Y015
+
+@_typing.final
+class FundsScreened(_message.Message):
+    """What screening says by now of funds that were under review for their risk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_REF_FIELD_NUMBER: _builtins.int
+    RISK_FIELD_NUMBER: _builtins.int
+    payment_ref: _builtins.str
+    risk: _builtins.str
+    """LOW, MEDIUM, HIGH, SANCTIONED"""
+    def __init__(
+        self,
+        *,
+        payment_ref: _builtins.str = ...,
+        risk: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_ref", b"payment_ref", "risk", b"risk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundsScreened: _TypeAlias = FundsScreened  # noqa: Y015
