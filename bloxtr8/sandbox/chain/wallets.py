@@ -81,8 +81,12 @@ class Bank:
         if self._chain.balance_wei(self._chain.head, raw(payer.address)) < WEI // 100:
             self.give_gas(payer.address, WEI)
         self.give(payer.address, token, amount_minor)
+        return self.spend(name, token, to, amount_minor)
+
+    def spend(self, name: str, token: Token, to: str, amount_minor: int) -> bytes:
+        """Send tokens that the wallet `name` has; return the transaction's hash."""
         data = tokens.TRANSFER + word(raw(to)) + word(amount_minor)
-        return self.send(payer, token.address, data)
+        return self.send(named(name), token.address, data)
 
     def send(self, sender: LocalAccount, to: bytes, data: bytes, value_wei: int = 0) -> bytes:
         """Sign and send a transaction; raises Refused."""

@@ -1,0 +1,473 @@
+"""Deposits on a chain that forgets, nodes that lag and lie: credited once, at depth, or never."""
+
+import pytest
+
+from bloxtr8.payments.usdc import deposits
+from bloxtr8.payments.usdc.chain import ChainUnavailable
+from bloxtr8.payments.usdc.deposits import (
+    Paid,
+    Partial,
+    Quarantined,
+    Returned,
+    Seen,
+    State,
+    Status,
+    Stray,
+    Vanished,
+    Withdrawn,
+)
+from bloxtr8.payments.usdc.watcher import REREAD_BLOCKS
+from bloxtr8.sandbox.chain import LocalChain, wire
+from bloxtr8.sandbox.chain import wallets as people
+from bloxtr8.sandbox.chain.ledger import Fate
+from bloxtr8.sandbox.chain.rpc import Lies
+from bloxtr8.sandbox.chain.token import TRANSFER_TOPIC
+from bloxtr8.sandbox.faults import Fault, FaultRule
+from tests.integration.usdc.world import DUE, USDC, World
+
+
+async def test_shown_at_one_block_and_accepted_when_final(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    await world.watcher.step()
+    assert [type(fact) for fact in world.facts()] == [Seen]
+    world.mine(world.local.chain.finality_depth - 1)
+    await world.watcher.step()
+    assert (await world.state(account.address)).state is State.OPEN, "one block too early"
+    world.mine(1)
+    await world.watcher.step()
+    after = await world.state(account.address)
+    assert (after.state, after.received_minor) == (State.PAID, DUE)
+    assert world.facts(Paid) == [Paid(after.payment_ref, DUE, DUE)]
+
+
+async def test_again_and_again_changes_nothing(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    for _ in range(5):
+        await world.watcher.step()
+        await world.new_watcher().step()
+    assert len(world.facts(Seen)) == len(world.facts(Paid)) == 1
+    assert len(world.facts()) == 2
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7])
+async def test_policy_in_blocks_counts_small_escrows_earlier(
+    local: LocalChain, blocks: int
+) -> None:
+    world = World(local, depths=[f"{100 * USDC}:{blocks}"])
+    small, large = await world.account(100 * USDC), await world.account(100 * USDC + 1)
+    await world.watcher.step()
+    world.pay(small.address, 100 * USDC)
+    # The payment of the second deposit mines blocks of its own.
+    local.chain.auto_mine = False
+    for _ in range(blocks - 1):
+        await world.watcher.step()
+        assert (await world.state(small.address)).state is State.OPEN
+        world.mine(1)
+    await world.watcher.step()
+    assert (await world.state(small.address)).state is State.PAID
+    local.chain.auto_mine = True
+    world.pay(large.address, 100 * USDC + 1)
+    world.mine(blocks)
+    await world.watcher.step()
+    assert (await world.state(large.address)).state is State.OPEN, "that one waits to be final"
+    await world.close()
+
+
+async def test_several_deposits_add_up_two_in_one_block(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    for wallet in ("one", "two"):
+        world.pay(people.named(wallet).address, DUE, wallet=wallet)
+    world.local.chain.auto_mine = False
+    for wallet in ("one", "two"):
+        world.local.bank.spend(wallet, people.USDC, account.address, DUE // 4)
+    world.mine(1)
+    assert len(world.local.chain.head.outcomes) == 2, "both in one block"
+    world.finalize()
+    await world.watcher.step()
+    assert [fact.received_minor for fact in world.facts(Partial)] == [DUE // 4, DUE // 2]  # type: ignore[union-attr]
+    world.local.chain.auto_mine = True
+    world.pay(account.address, DUE // 2, wallet="two")
+    world.finalize()
+    await world.watcher.step()
+    after = await world.state(account.address)
+    assert (after.state, after.received_minor) == (State.PAID, DUE)
+    assert len(after.senders) == 2
+
+
+async def test_deposits_to_two_addresses_stay_apart(world: World) -> None:
+    first, second = await world.account(), await world.account()
+    await world.watcher.step()
+    world.pay(first.address, DUE)
+    world.pay(second.address, DUE // 2)
+    world.finalize()
+    await world.watcher.step()
+    assert (await world.state(first.address)).received_minor == DUE
+    assert (await world.state(second.address)).received_minor == DUE // 2
+
+
+async def test_above_and_late_deposits(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE + 7)
+    world.finalize()
+    await world.watcher.step()
+    assert world.facts(Paid) == [
+        Paid((await world.state(account.address)).payment_ref, DUE + 7, DUE)
+    ]
+    world.pay(account.address, 5 * USDC)
+    world.finalize()
+    await world.watcher.step()
+    (stray,) = world.facts(Stray)
+    assert isinstance(stray, Stray)
+    assert stray.deposit.amount_minor == 5 * USDC
+    after = await world.state(account.address)
+    assert after.received_minor == DUE + 7, "what is stray does not count"
+
+
+async def test_another_token_is_quarantined_and_never_counts(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE, token=people.OTHER)
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    (fact,) = world.facts()
+    assert isinstance(fact, Quarantined)
+    assert fact.deposit.reason == "WRONG_TOKEN"
+    assert (await world.state(account.address)).received_minor == 0
+
+
+@pytest.mark.parametrize("depth", range(1, 21))
+async def test_reorganised_deposit_that_is_kept_counts_once(world: World, depth: int) -> None:
+    world.local.chain.finality_depth = 30
+    world.mine(30)
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.mine(max(1, depth - 1))
+    await world.watcher.step()
+    world.local.chain.reorganise(depth, Fate.KEEP)
+    await world.watcher.step()
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    after = await world.state(account.address)
+    assert (after.state, after.received_minor) == (State.PAID, DUE)
+    assert len(after.deposits) == 1
+    assert len(world.facts(Paid)) == 1
+    assert await world.balance(account.address) == DUE
+
+
+@pytest.mark.parametrize("depth", range(1, 21))
+async def test_reorganised_deposit_that_is_dropped_is_withdrawn(world: World, depth: int) -> None:
+    world.local.chain.finality_depth = 30
+    world.mine(30)
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.mine(depth)
+    await world.watcher.step()
+    assert len(world.facts(Seen)) == 1
+    world.local.chain.reorganise(depth + 1, Fate.DROP)
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    after = await world.state(account.address)
+    assert (after.state, after.received_minor) == (State.OPEN, 0)
+    assert len(world.facts(Withdrawn)) == 1
+    assert world.facts(Paid) == []
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 12, 20])
+async def test_reorganisation_after_acceptance_is_reported_and_repaired(
+    local: LocalChain, depth: int
+) -> None:
+    # Accepted after one block only, so that the chain can still change its mind.
+    local.chain.finality_depth = 60
+    world = World(local, depths=[f"{DUE}:1"])
+    world.mine(25)
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.mine(depth)
+    await world.watcher.step()
+    assert (await world.state(account.address)).state is State.PAID
+    local.chain.reorganise(depth + 1, Fate.WAIT)
+    for _ in range(3):
+        await world.watcher.step()
+    assert len(world.facts(Vanished)) == 1
+    assert (await world.state(account.address)).received_minor == DUE, "the escrow was told so"
+    world.mine(1)
+    await world.watcher.step()
+    assert len(world.facts(Returned)) == 1
+    assert len(world.facts(Paid)) == 1, "the same money is not paid twice"
+    await world.close()
+
+
+async def test_mined_behind_other_logs_it_is_still_the_same_deposit(local: LocalChain) -> None:
+    world = World(local, depths=[f"{DUE}:1"])
+    world.mine(5)
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+    before = (await world.state(account.address)).deposits[0].ref
+    local.chain.reorganise(2, Fate.WAIT)
+    local.chain.auto_mine = False
+    for _ in range(3):
+        local.bank.give(people.named("noise").address, people.USDC, 1)
+    world.mine(1)
+    for _ in range(4):
+        await world.watcher.step()
+    after = await world.state(account.address)
+    assert [entry.ref for entry in after.deposits] == [before]
+    assert world.facts(Stray) == []
+    await world.close()
+
+
+async def test_address_is_used_again_after_it_was_closed(world: World) -> None:
+    account = await world.account(escrow_id="same")
+    assert (await world.account(escrow_id="same")).address == account.address
+    await world.accounts.change(account.address, deposits.close)
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    await world.watcher.step()
+    assert [type(fact) for fact in world.facts()] == [Seen, Stray]
+
+
+async def test_token_that_takes_a_fee_is_never_credited() -> None:
+    local = LocalChain(usdc_takes_fee=True)
+    await local.start()
+    world = World(local)
+    account = await world.account()
+    await world.watcher.step()
+    # The buyer needs a little more to be able to send all of it.
+    local.bank.give(people.named("buyer").address, people.USDC, DUE)
+    world.pay(account.address, DUE)
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    after = await world.state(account.address)
+    assert await world.balance(account.address) == DUE * 99 // 100, "the event promised all"
+    assert (after.state, after.received_minor) == (State.OPEN, 0)
+    (fact,) = world.facts(Quarantined)
+    assert isinstance(fact, Quarantined)
+    assert fact.deposit.reason == "SHORT_BALANCE"
+    await world.close()
+    await local.stop()
+
+
+# Nodes that lag, lie, or fall silent.
+
+
+async def test_node_that_lags_only_delays(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    world.local.rpc.lies = Lies(lag=20)
+    await world.watcher.step()
+    assert world.facts() == []
+    world.local.rpc.lies = Lies()
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+
+
+async def test_head_that_goes_backwards_takes_nothing_back(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    await world.watcher.step()
+    for lag in (1, 5, 14, 40):
+        world.local.rpc.lies = Lies(lag=lag)
+        for _ in range(3):
+            await world.watcher.step()
+    assert world.facts(Vanished) == world.facts(Withdrawn) == []
+    assert len(world.facts(Paid)) == 1
+
+
+async def test_cursor_never_goes_back(world: World) -> None:
+    world.mine(100)
+    await world.watcher.step()
+    world.local.rpc.lies = Lies(lag=90)
+    await world.watcher.step()
+    assert await world.accounts.cursor() == 100
+
+
+@pytest.mark.parametrize("times", [1, 3, 10])
+async def test_hidden_logs_are_found_when_the_blocks_are_read_again(
+    world: World, times: int
+) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.local.rpc.lies = Lies(hide_logs=times)
+    world.finalize()
+    for _ in range(times):
+        await world.watcher.step()
+    assert world.facts() == []
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+
+
+async def test_logs_hidden_after_they_were_seen_withdraw_nothing(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    await world.watcher.step()
+    world.local.rpc.lies = Lies(hide_logs=5)
+    for _ in range(5):
+        await world.watcher.step()
+    assert [type(fact) for fact in world.facts()] == [Seen]
+
+
+async def test_forged_log_without_a_receipt_is_not_believed(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.mine(3)
+    world.local.rpc.lies = Lies(forged_logs=[_forged(world, account.address)])
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    assert world.facts() == []
+
+
+def _forged(world: World, address: str) -> wire.JSON:
+    return {
+        "address": people.USDC.hex,
+        "topics": [
+            "0x" + TRANSFER_TOPIC.hex(),
+            "0x" + "00" * 12 + "11" * 20,
+            "0x" + "00" * 12 + address[2:],
+        ],
+        "data": "0x" + DUE.to_bytes(32, "big").hex(),
+        "blockNumber": hex(world.local.chain.head.number),
+        "blockHash": "0x" + world.local.chain.head.hash.hex(),
+        "transactionHash": "0x" + "77" * 32,
+        "transactionIndex": "0x0",
+        "logIndex": "0x0",
+        "removed": False,
+    }
+
+
+async def test_node_that_calls_everything_final_is_overruled_by_a_witness(
+    local: LocalChain,
+) -> None:
+    witness = LocalChain(beside=local)
+    await witness.start()
+    world = World(local, witnesses=(witness,))
+    world.mine(20)
+    account = await world.account()
+    await world.watcher.step()
+    local.rpc.lies = Lies(finalized_shift=1000)
+    world.pay(account.address, DUE)
+    for _ in range(3):
+        await world.watcher.step()
+    assert world.facts(Paid) == [], "only the liar calls it final"
+    world.finalize()
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+    await world.close()
+    await witness.stop()
+
+
+async def test_node_on_another_chain_proves_nothing(local: LocalChain) -> None:
+    foreign = LocalChain(chain_id=1)
+    await foreign.start()
+    world = World(local, witnesses=(foreign,))
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    for _ in range(3):
+        await world.watcher.step()
+    assert [type(fact) for fact in world.facts()] == [Seen]
+    await world.close()
+    await foreign.stop()
+
+
+@pytest.fixture
+async def paid_world(world: World) -> World:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    return world
+
+
+_FAULTS = [fault for fault in Fault if fault not in (Fault.DELAY,)]
+
+
+@pytest.mark.parametrize("fault", _FAULTS)
+@pytest.mark.parametrize(
+    "method", ["eth_getBlockByNumber", "eth_getLogs", "eth_getTransactionReceipt", "eth_call"]
+)
+async def test_every_fault_of_a_node_only_delays(
+    paid_world: World, method: str, fault: Fault
+) -> None:
+    # Longer than the time-out of a call where the fault is to wait.
+    paid_world.local.faults.add(FaultRule(f"RPC {method}", fault, seconds=3.0))
+    for _ in range(3):
+        try:
+            await paid_world.watcher.step()
+        except ChainUnavailable:
+            continue
+    assert paid_world.local.faults.rules == (), "the fault was met"
+    assert len(paid_world.facts(Paid)) == 1
+    assert len(paid_world.facts()) == 2
+
+
+async def test_a_long_pause_is_caught_up_in_pieces(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.mine(world.log_blocks * 3)
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+    assert await world.accounts.cursor() == world.local.chain.head.number
+
+
+async def test_deposit_below_what_is_read_again_is_proven_before_it_counts(world: World) -> None:
+    world.local.chain.finality_depth = REREAD_BLOCKS + 50
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    await world.watcher.step()
+    world.mine(REREAD_BLOCKS + 10)
+    await world.watcher.step()
+    deposit = (await world.state(account.address)).deposits[0]
+    assert deposit.status is Status.SEEN
+    world.mine(50)
+    await world.watcher.step()
+    assert (await world.state(account.address)).state is State.PAID
+
+
+async def test_reread_tells_when_the_balance_is_not_explained(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.local.rpc.lies = Lies(hide_logs=1)
+    assert (await world.watcher.reread(account.address))[1] is False
+    found, explained = await world.watcher.reread(account.address)
+    assert explained
+    assert found.pending_minor == DUE
+
+
+async def test_dust_and_empty_transfers_are_not_kept(world: World) -> None:
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, 9_999)
+    world.pay(account.address, 0)
+    world.finalize()
+    await world.watcher.step()
+    assert world.facts() == []
+    assert (await world.watcher.reread(account.address))[1], "known, though it does not count"
