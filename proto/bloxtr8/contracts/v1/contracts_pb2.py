@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from proto.bloxtr8.common.v1 import common_pb2 as proto_dot_bloxtr8_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*proto/bloxtr8/contracts/v1/contracts.proto\x12\x14\x62loxtr8.contracts.v1\x1a$proto/bloxtr8/common/v1/common.proto\"\xa0\x01\n\rContractEvent\x12-\n\x08metadata\x18\x01 \x01(\x0b\x32\x1b.bloxtr8.common.v1.Metadata\x12\x13\n\x0b\x63ontract_id\x18\x02 \x01(\t\x12\x43\n\x11\x63ontract_executed\x18\n \x01(\x0b\x32&.bloxtr8.contracts.v1.ContractExecutedH\x00\x42\x06\n\x04\x62ody\"\xfb\x02\n\x10\x43ontractExecuted\x12\x11\n\tescrow_id\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x11\n\tseller_id\x18\x06 \x01(\t\x12\'\n\x05price\x18\x07 \x01(\x0b\x32\x18.bloxtr8.common.v1.Money\x12\x17\n\x0f\x62uyer_fee_minor\x18\x08 \x01(\x03\x12\x18\n\x10seller_fee_minor\x18\t \x01(\x03\x12\x14\n\x0c\x66\x65\x65_schedule\x18\n \x01(\t\x12%\n\x04rail\x18\x0b \x01(\x0e\x32\x17.bloxtr8.common.v1.Rail\x12+\n\x07network\x18\x0c \x01(\x0e\x32\x1a.bloxtr8.common.v1.Network\x12\x15\n\rdelivery_days\x18\r \x01(\r\x12\x17\n\x0f\x64ocument_sha256\x18\x0e \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*proto/bloxtr8/contracts/v1/contracts.proto\x12\x14\x62loxtr8.contracts.v1\x1a$proto/bloxtr8/common/v1/common.proto\"\xe7\x01\n\rContractEvent\x12-\n\x08metadata\x18\x01 \x01(\x0b\x32\x1b.bloxtr8.common.v1.Metadata\x12\x13\n\x0b\x63ontract_id\x18\x02 \x01(\t\x12\x43\n\x11\x63ontract_executed\x18\n \x01(\x0b\x32&.bloxtr8.contracts.v1.ContractExecutedH\x00\x12\x45\n\x12\x63ontract_requested\x18\x0b \x01(\x0b\x32\'.bloxtr8.contracts.v1.ContractRequestedH\x00\x42\x06\n\x04\x62ody\"\xfb\x02\n\x10\x43ontractExecuted\x12\x11\n\tescrow_id\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x11\n\tseller_id\x18\x06 \x01(\t\x12\'\n\x05price\x18\x07 \x01(\x0b\x32\x18.bloxtr8.common.v1.Money\x12\x17\n\x0f\x62uyer_fee_minor\x18\x08 \x01(\x03\x12\x18\n\x10seller_fee_minor\x18\t \x01(\x03\x12\x14\n\x0c\x66\x65\x65_schedule\x18\n \x01(\t\x12%\n\x04rail\x18\x0b \x01(\x0e\x32\x17.bloxtr8.common.v1.Rail\x12+\n\x07network\x18\x0c \x01(\x0e\x32\x1a.bloxtr8.common.v1.Network\x12\x15\n\rdelivery_days\x18\r \x01(\r\x12\x17\n\x0f\x64ocument_sha256\x18\x0e \x01(\t\"\x86\x01\n\x11\x43ontractRequested\x12\x10\n\x08offer_id\x18\x01 \x01(\t\x12\x12\n\nlisting_id\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x04 \x01(\t\x12\x11\n\tseller_id\x18\x05 \x01(\t\x12\x11\n\tescrow_id\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.bloxtr8.contracts.v1.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONTRACTEVENT']._serialized_start=107
-  _globals['_CONTRACTEVENT']._serialized_end=267
-  _globals['_CONTRACTEXECUTED']._serialized_start=270
-  _globals['_CONTRACTEXECUTED']._serialized_end=649
+  _globals['_CONTRACTEVENT']._serialized_end=338
+  _globals['_CONTRACTEXECUTED']._serialized_start=341
+  _globals['_CONTRACTEXECUTED']._serialized_end=720
+  _globals['_CONTRACTREQUESTED']._serialized_start=723
+  _globals['_CONTRACTREQUESTED']._serialized_end=857
 # @@protoc_insertion_point(module_scope)

@@ -24,23 +24,27 @@ class ContractEvent(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CONTRACT_ID_FIELD_NUMBER: _builtins.int
     CONTRACT_EXECUTED_FIELD_NUMBER: _builtins.int
+    CONTRACT_REQUESTED_FIELD_NUMBER: _builtins.int
     contract_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
     @_builtins.property
     def contract_executed(self) -> Global___ContractExecuted: ...
+    @_builtins.property
+    def contract_requested(self) -> Global___ContractRequested: ...
     def __init__(
         self,
         *,
         metadata: _common_pb2.Metadata | None = ...,
         contract_id: _builtins.str = ...,
         contract_executed: Global___ContractExecuted | None = ...,
+        contract_requested: Global___ContractRequested | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_requested", b"contract_requested", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "metadata", b"metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "contract_requested", b"contract_requested", "metadata", b"metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed", "contract_requested"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -106,3 +110,39 @@ class ContractExecuted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContractExecuted: _TypeAlias = ContractExecuted  # noqa: Y015
+
+@_typing.final
+class ContractRequested(_message.Message):
+    """An offer was accepted: the document is to be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    ESCROW_ID_FIELD_NUMBER: _builtins.int
+    offer_id: _builtins.str
+    listing_id: _builtins.str
+    snapshot_id: _builtins.str
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    escrow_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        offer_id: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
+        snapshot_id: _builtins.str = ...,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        escrow_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "escrow_id", b"escrow_id", "listing_id", b"listing_id", "offer_id", b"offer_id", "seller_id", b"seller_id", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractRequested: _TypeAlias = ContractRequested  # noqa: Y015

@@ -76,6 +76,98 @@ SECURITY_KIND_LINK_OPENED_BY_OTHER: SecurityKind.ValueType  # 2
 """somebody else opened the user's one-time link"""
 Global___SecurityKind: _TypeAlias = SecurityKind  # noqa: Y015
 
+class _ListingStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListingStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListingStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LISTING_STATUS_UNSPECIFIED: _ListingStatus.ValueType  # 0
+    LISTING_STATUS_ACTIVE: _ListingStatus.ValueType  # 1
+    LISTING_STATUS_INACTIVE: _ListingStatus.ValueType  # 2
+    LISTING_STATUS_RESERVED: _ListingStatus.ValueType  # 3
+    LISTING_STATUS_SOLD: _ListingStatus.ValueType  # 4
+    LISTING_STATUS_CANCELLED: _ListingStatus.ValueType  # 5
+
+class ListingStatus(_ListingStatus, metaclass=_ListingStatusEnumTypeWrapper): ...
+
+LISTING_STATUS_UNSPECIFIED: ListingStatus.ValueType  # 0
+LISTING_STATUS_ACTIVE: ListingStatus.ValueType  # 1
+LISTING_STATUS_INACTIVE: ListingStatus.ValueType  # 2
+LISTING_STATUS_RESERVED: ListingStatus.ValueType  # 3
+LISTING_STATUS_SOLD: ListingStatus.ValueType  # 4
+LISTING_STATUS_CANCELLED: ListingStatus.ValueType  # 5
+Global___ListingStatus: _TypeAlias = ListingStatus  # noqa: Y015
+
+class _ListingHold:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListingHoldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListingHold.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LISTING_HOLD_UNSPECIFIED: _ListingHold.ValueType  # 0
+    LISTING_HOLD_REVIEW: _ListingHold.ValueType  # 1
+    """high risk: a moderator looks at it first"""
+    LISTING_HOLD_OWNERSHIP: _ListingHold.ValueType  # 2
+    """Roblox no longer shows the seller as the owner"""
+    LISTING_HOLD_STALE: _ListingHold.ValueType  # 3
+    """untouched for 90 days"""
+    LISTING_HOLD_POST_DISPUTE: _ListingHold.ValueType  # 4
+    """its trade ended in a split"""
+    LISTING_HOLD_STAFF: _ListingHold.ValueType  # 5
+
+class ListingHold(_ListingHold, metaclass=_ListingHoldEnumTypeWrapper): ...
+
+LISTING_HOLD_UNSPECIFIED: ListingHold.ValueType  # 0
+LISTING_HOLD_REVIEW: ListingHold.ValueType  # 1
+"""high risk: a moderator looks at it first"""
+LISTING_HOLD_OWNERSHIP: ListingHold.ValueType  # 2
+"""Roblox no longer shows the seller as the owner"""
+LISTING_HOLD_STALE: ListingHold.ValueType  # 3
+"""untouched for 90 days"""
+LISTING_HOLD_POST_DISPUTE: ListingHold.ValueType  # 4
+"""its trade ended in a split"""
+LISTING_HOLD_STAFF: ListingHold.ValueType  # 5
+Global___ListingHold: _TypeAlias = ListingHold  # noqa: Y015
+
+class _OfferSide:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OfferSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OfferSide.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFER_SIDE_UNSPECIFIED: _OfferSide.ValueType  # 0
+    OFFER_SIDE_BUYER: _OfferSide.ValueType  # 1
+    OFFER_SIDE_SELLER: _OfferSide.ValueType  # 2
+
+class OfferSide(_OfferSide, metaclass=_OfferSideEnumTypeWrapper): ...
+
+OFFER_SIDE_UNSPECIFIED: OfferSide.ValueType  # 0
+OFFER_SIDE_BUYER: OfferSide.ValueType  # 1
+OFFER_SIDE_SELLER: OfferSide.ValueType  # 2
+Global___OfferSide: _TypeAlias = OfferSide  # noqa: Y015
+
+class _OfferDeclineReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OfferDeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OfferDeclineReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFER_DECLINE_REASON_UNSPECIFIED: _OfferDeclineReason.ValueType  # 0
+    OFFER_DECLINE_REASON_BY_RECIPIENT: _OfferDeclineReason.ValueType  # 1
+    OFFER_DECLINE_REASON_SUPERSEDED: _OfferDeclineReason.ValueType  # 2
+    OFFER_DECLINE_REASON_LISTING_CLOSED: _OfferDeclineReason.ValueType  # 3
+    OFFER_DECLINE_REASON_STAFF: _OfferDeclineReason.ValueType  # 4
+
+class OfferDeclineReason(_OfferDeclineReason, metaclass=_OfferDeclineReasonEnumTypeWrapper): ...
+
+OFFER_DECLINE_REASON_UNSPECIFIED: OfferDeclineReason.ValueType  # 0
+OFFER_DECLINE_REASON_BY_RECIPIENT: OfferDeclineReason.ValueType  # 1
+OFFER_DECLINE_REASON_SUPERSEDED: OfferDeclineReason.ValueType  # 2
+OFFER_DECLINE_REASON_LISTING_CLOSED: OfferDeclineReason.ValueType  # 3
+OFFER_DECLINE_REASON_STAFF: OfferDeclineReason.ValueType  # 4
+Global___OfferDeclineReason: _TypeAlias = OfferDeclineReason  # noqa: Y015
+
 @_typing.final
 class MarketEvent(_message.Message):
     """No names, addresses or provider ids: readers look them up under their own rights."""
@@ -94,6 +186,16 @@ class MarketEvent(_message.Message):
     PAYOUT_METHOD_ADDED_FIELD_NUMBER: _builtins.int
     PAYOUT_METHOD_VERIFIED_FIELD_NUMBER: _builtins.int
     SECURITY_NOTICE_FIELD_NUMBER: _builtins.int
+    LISTING_CREATED_FIELD_NUMBER: _builtins.int
+    LISTING_UPDATED_FIELD_NUMBER: _builtins.int
+    LISTING_CANCELLED_FIELD_NUMBER: _builtins.int
+    LISTING_SOLD_FIELD_NUMBER: _builtins.int
+    OFFER_CREATED_FIELD_NUMBER: _builtins.int
+    OFFER_COUNTERED_FIELD_NUMBER: _builtins.int
+    OFFER_ACCEPTED_FIELD_NUMBER: _builtins.int
+    OFFER_DECLINED_FIELD_NUMBER: _builtins.int
+    OFFER_WITHDRAWN_FIELD_NUMBER: _builtins.int
+    OFFER_EXPIRED_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
@@ -118,9 +220,31 @@ class MarketEvent(_message.Message):
     @_builtins.property
     def payout_method_verified(self) -> Global___PayoutMethodVerified: ...
     @_builtins.property
-    def security_notice(self) -> Global___SecurityNotice:
-        """Listings: 40 to 69; offers: 70 to 99"""
+    def security_notice(self) -> Global___SecurityNotice: ...
+    @_builtins.property
+    def listing_created(self) -> Global___ListingCreated:
+        """Listings: 40 to 69"""
 
+    @_builtins.property
+    def listing_updated(self) -> Global___ListingUpdated: ...
+    @_builtins.property
+    def listing_cancelled(self) -> Global___ListingCancelled: ...
+    @_builtins.property
+    def listing_sold(self) -> Global___ListingSold: ...
+    @_builtins.property
+    def offer_created(self) -> Global___OfferCreated:
+        """Offers: 70 to 99; the subject is their listing"""
+
+    @_builtins.property
+    def offer_countered(self) -> Global___OfferCountered: ...
+    @_builtins.property
+    def offer_accepted(self) -> Global___OfferAccepted: ...
+    @_builtins.property
+    def offer_declined(self) -> Global___OfferDeclined: ...
+    @_builtins.property
+    def offer_withdrawn(self) -> Global___OfferWithdrawn: ...
+    @_builtins.property
+    def offer_expired(self) -> Global___OfferExpired: ...
     def __init__(
         self,
         *,
@@ -136,12 +260,22 @@ class MarketEvent(_message.Message):
         payout_method_added: Global___PayoutMethodAdded | None = ...,
         payout_method_verified: Global___PayoutMethodVerified | None = ...,
         security_notice: Global___SecurityNotice | None = ...,
+        listing_created: Global___ListingCreated | None = ...,
+        listing_updated: Global___ListingUpdated | None = ...,
+        listing_cancelled: Global___ListingCancelled | None = ...,
+        listing_sold: Global___ListingSold | None = ...,
+        offer_created: Global___OfferCreated | None = ...,
+        offer_countered: Global___OfferCountered | None = ...,
+        offer_accepted: Global___OfferAccepted | None = ...,
+        offer_declined: Global___OfferDeclined | None = ...,
+        offer_withdrawn: Global___OfferWithdrawn | None = ...,
+        offer_expired: Global___OfferExpired | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_linked", b"account_linked", "account_unlinked", b"account_unlinked", "body", b"body", "metadata", b"metadata", "payout_method_added", b"payout_method_added", "payout_method_verified", b"payout_method_verified", "security_notice", b"security_notice", "tier_changed", b"tier_changed", "user_closed", b"user_closed", "user_frozen", b"user_frozen", "user_registered", b"user_registered", "user_unfrozen", b"user_unfrozen"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_linked", b"account_linked", "account_unlinked", b"account_unlinked", "body", b"body", "listing_cancelled", b"listing_cancelled", "listing_created", b"listing_created", "listing_sold", b"listing_sold", "listing_updated", b"listing_updated", "metadata", b"metadata", "offer_accepted", b"offer_accepted", "offer_countered", b"offer_countered", "offer_created", b"offer_created", "offer_declined", b"offer_declined", "offer_expired", b"offer_expired", "offer_withdrawn", b"offer_withdrawn", "payout_method_added", b"payout_method_added", "payout_method_verified", b"payout_method_verified", "security_notice", b"security_notice", "tier_changed", b"tier_changed", "user_closed", b"user_closed", "user_frozen", b"user_frozen", "user_registered", b"user_registered", "user_unfrozen", b"user_unfrozen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_linked", b"account_linked", "account_unlinked", b"account_unlinked", "body", b"body", "metadata", b"metadata", "payout_method_added", b"payout_method_added", "payout_method_verified", b"payout_method_verified", "security_notice", b"security_notice", "subject_id", b"subject_id", "tier_changed", b"tier_changed", "user_closed", b"user_closed", "user_frozen", b"user_frozen", "user_registered", b"user_registered", "user_unfrozen", b"user_unfrozen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_linked", b"account_linked", "account_unlinked", b"account_unlinked", "body", b"body", "listing_cancelled", b"listing_cancelled", "listing_created", b"listing_created", "listing_sold", b"listing_sold", "listing_updated", b"listing_updated", "metadata", b"metadata", "offer_accepted", b"offer_accepted", "offer_countered", b"offer_countered", "offer_created", b"offer_created", "offer_declined", b"offer_declined", "offer_expired", b"offer_expired", "offer_withdrawn", b"offer_withdrawn", "payout_method_added", b"payout_method_added", "payout_method_verified", b"payout_method_verified", "security_notice", b"security_notice", "subject_id", b"subject_id", "tier_changed", b"tier_changed", "user_closed", b"user_closed", "user_frozen", b"user_frozen", "user_registered", b"user_registered", "user_unfrozen", b"user_unfrozen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["user_registered", "account_linked", "account_unlinked", "user_frozen", "user_unfrozen", "user_closed", "tier_changed", "payout_method_added", "payout_method_verified", "security_notice"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["user_registered", "account_linked", "account_unlinked", "user_frozen", "user_unfrozen", "user_closed", "tier_changed", "payout_method_added", "payout_method_verified", "security_notice", "listing_created", "listing_updated", "listing_cancelled", "listing_sold", "offer_created", "offer_countered", "offer_accepted", "offer_declined", "offer_withdrawn", "offer_expired"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -346,3 +480,323 @@ class SecurityNotice(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SecurityNotice: _TypeAlias = SecurityNotice  # noqa: Y015
+
+@_typing.final
+class ListingFacts(_message.Message):
+    """A listing after the fact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    PRICE_BAND_FIELD_NUMBER: _builtins.int
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    seller_id: _builtins.str
+    status: Global___ListingStatus.ValueType
+    hold: Global___ListingHold.ValueType
+    price_band: _builtins.str
+    guild_id: _builtins.str
+    """only its members may see it; empty: everybody"""
+    @_builtins.property
+    def price(self) -> _common_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        seller_id: _builtins.str = ...,
+        status: Global___ListingStatus.ValueType = ...,
+        hold: Global___ListingHold.ValueType = ...,
+        price: _common_pb2.Money | None = ...,
+        price_band: _builtins.str = ...,
+        guild_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guild_id", b"guild_id", "hold", b"hold", "price", b"price", "price_band", b"price_band", "seller_id", b"seller_id", "status", b"status", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingFacts: _TypeAlias = ListingFacts  # noqa: Y015
+
+@_typing.final
+class ListingCreated(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listing(self) -> Global___ListingFacts: ...
+    def __init__(
+        self,
+        *,
+        listing: Global___ListingFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingCreated: _TypeAlias = ListingCreated  # noqa: Y015
+
+@_typing.final
+class ListingUpdated(_message.Message):
+    """Edited, paused, relisted, held, reserved, or free again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    PREVIOUS_PRICE_FIELD_NUMBER: _builtins.int
+    CONTRACT_ID_FIELD_NUMBER: _builtins.int
+    contract_id: _builtins.str
+    """RESERVED, or what it was reserved for"""
+    @_builtins.property
+    def listing(self) -> Global___ListingFacts: ...
+    @_builtins.property
+    def previous_price(self) -> _common_pb2.Money:
+        """when it has changed"""
+
+    def __init__(
+        self,
+        *,
+        listing: Global___ListingFacts | None = ...,
+        previous_price: _common_pb2.Money | None = ...,
+        contract_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "previous_price", b"previous_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_id", b"contract_id", "listing", b"listing", "previous_price", b"previous_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingUpdated: _TypeAlias = ListingUpdated  # noqa: Y015
+
+@_typing.final
+class ListingCancelled(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listing(self) -> Global___ListingFacts: ...
+    def __init__(
+        self,
+        *,
+        listing: Global___ListingFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingCancelled: _TypeAlias = ListingCancelled  # noqa: Y015
+
+@_typing.final
+class ListingSold(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    CONTRACT_ID_FIELD_NUMBER: _builtins.int
+    contract_id: _builtins.str
+    @_builtins.property
+    def listing(self) -> Global___ListingFacts: ...
+    def __init__(
+        self,
+        *,
+        listing: Global___ListingFacts | None = ...,
+        contract_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_id", b"contract_id", "listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListingSold: _TypeAlias = ListingSold  # noqa: Y015
+
+@_typing.final
+class OfferFacts(_message.Message):
+    """An offer after the fact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROOT_ID_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    PROPOSED_BY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    offer_id: _builtins.str
+    version: _builtins.int
+    root_id: _builtins.str
+    parent_id: _builtins.str
+    round: _builtins.int
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    proposed_by: Global___OfferSide.ValueType
+    @_builtins.property
+    def amount(self) -> _common_pb2.Money: ...
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        offer_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        root_id: _builtins.str = ...,
+        parent_id: _builtins.str = ...,
+        round: _builtins.int = ...,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        proposed_by: Global___OfferSide.ValueType = ...,
+        amount: _common_pb2.Money | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "buyer_id", b"buyer_id", "expires_at", b"expires_at", "offer_id", b"offer_id", "parent_id", b"parent_id", "proposed_by", b"proposed_by", "root_id", b"root_id", "round", b"round", "seller_id", b"seller_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferFacts: _TypeAlias = OfferFacts  # noqa: Y015
+
+@_typing.final
+class OfferCreated(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts: ...
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferCreated: _TypeAlias = OfferCreated  # noqa: Y015
+
+@_typing.final
+class OfferCountered(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts:
+        """the one that was answered"""
+
+    @_builtins.property
+    def counter(self) -> Global___OfferFacts:
+        """the one that is open now"""
+
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+        counter: Global___OfferFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferCountered: _TypeAlias = OfferCountered  # noqa: Y015
+
+@_typing.final
+class OfferAccepted(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    CONTRACT_ID_FIELD_NUMBER: _builtins.int
+    contract_id: _builtins.str
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts: ...
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+        contract_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_id", b"contract_id", "offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferAccepted: _TypeAlias = OfferAccepted  # noqa: Y015
+
+@_typing.final
+class OfferDeclined(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: Global___OfferDeclineReason.ValueType
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts: ...
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+        reason: Global___OfferDeclineReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferDeclined: _TypeAlias = OfferDeclined  # noqa: Y015
+
+@_typing.final
+class OfferWithdrawn(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts: ...
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferWithdrawn: _TypeAlias = OfferWithdrawn  # noqa: Y015
+
+@_typing.final
+class OfferExpired(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___OfferFacts: ...
+    def __init__(
+        self,
+        *,
+        offer: Global___OfferFacts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferExpired: _TypeAlias = OfferExpired  # noqa: Y015
