@@ -24,6 +24,7 @@ from bloxtr8.store.mirror_check import escrows_behind
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1.commands_pb2 import EscrowCommand
 from proto.bloxtr8.escrow.v1.record_pb2 import EscrowRecord, Origin
+from proto.bloxtr8.payments.v1.payments_pb2 import PaymentEvent
 from tables.durable import DurableTable
 
 _REPUBLISH_AT_ONCE = 200
@@ -44,6 +45,9 @@ class EscrowAgent:
 
     async def handle(self, message: Any, delivery: Delivery) -> None:
         """Bring one command or payment event to its effect."""
+        if isinstance(message, PaymentEvent) and message.HasField("discrepancy_found"):
+            # For people; it may be about no escrow at all.
+            return
         self._admit(message, delivery)
         async with self._app.partition_lock(delivery.partition):
             self._app.assert_in_session()

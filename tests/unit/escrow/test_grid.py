@@ -161,6 +161,7 @@ def facts_of(trade: Trade) -> dict[str, dict[str, Any]]:
         "chargeback_closed": {"dispute_ref": "dp_1", "amount": trade.money(trade.due)},
         "transfer_reversed": {"provider_ref": "tr_1", "amount": trade.money(1)},
         "funds_screened": {"payment_ref": escrow.funding_ref, "risk": "LOW"},
+        "discrepancy_found": {"subject": "tr_9"},
     }
 
 
@@ -184,6 +185,7 @@ LED: dict[str, dict[str, str]] = {
     "transfer_reversed": {},
     # The funds of PATHS are under review for a risk that is known.
     "funds_screened": {},
+    "discrepancy_found": {},
 }
 
 

@@ -42,6 +42,35 @@ OPERATION_KIND_REFUND: OperationKind.ValueType  # 4
 OPERATION_KIND_STRAY_REFUND: OperationKind.ValueType  # 5
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
+class _DiscrepancyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DiscrepancyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiscrepancyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISCREPANCY_KIND_UNSPECIFIED: _DiscrepancyKind.ValueType  # 0
+    DISCREPANCY_KIND_PAYMENT: _DiscrepancyKind.ValueType  # 1
+    """money in: receipts, chargebacks"""
+    DISCREPANCY_KIND_STATE: _DiscrepancyKind.ValueType  # 2
+    """our own parts disagree"""
+    DISCREPANCY_KIND_TRANSFER: _DiscrepancyKind.ValueType  # 3
+    """money out: payouts, refunds, reversals"""
+    DISCREPANCY_KIND_BALANCE: _DiscrepancyKind.ValueType  # 4
+    """a provider's statement and the ledger"""
+
+class DiscrepancyKind(_DiscrepancyKind, metaclass=_DiscrepancyKindEnumTypeWrapper): ...
+
+DISCREPANCY_KIND_UNSPECIFIED: DiscrepancyKind.ValueType  # 0
+DISCREPANCY_KIND_PAYMENT: DiscrepancyKind.ValueType  # 1
+"""money in: receipts, chargebacks"""
+DISCREPANCY_KIND_STATE: DiscrepancyKind.ValueType  # 2
+"""our own parts disagree"""
+DISCREPANCY_KIND_TRANSFER: DiscrepancyKind.ValueType  # 3
+"""money out: payouts, refunds, reversals"""
+DISCREPANCY_KIND_BALANCE: DiscrepancyKind.ValueType  # 4
+"""a provider's statement and the ledger"""
+Global___DiscrepancyKind: _TypeAlias = DiscrepancyKind  # noqa: Y015
+
 @_typing.final
 class PaymentCommand(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -303,6 +332,7 @@ class PaymentEvent(_message.Message):
     CHARGEBACK_CLOSED_FIELD_NUMBER: _builtins.int
     TRANSFER_REVERSED_FIELD_NUMBER: _builtins.int
     FUNDS_SCREENED_FIELD_NUMBER: _builtins.int
+    DISCREPANCY_FOUND_FIELD_NUMBER: _builtins.int
     escrow_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
@@ -338,6 +368,8 @@ class PaymentEvent(_message.Message):
     def transfer_reversed(self) -> Global___TransferReversed: ...
     @_builtins.property
     def funds_screened(self) -> Global___FundsScreened: ...
+    @_builtins.property
+    def discrepancy_found(self) -> Global___DiscrepancyFound: ...
     def __init__(
         self,
         *,
@@ -358,12 +390,13 @@ class PaymentEvent(_message.Message):
         chargeback_closed: Global___ChargebackClosed | None = ...,
         transfer_reversed: Global___TransferReversed | None = ...,
         funds_screened: Global___FundsScreened | None = ...,
+        discrepancy_found: Global___DiscrepancyFound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "discrepancy_found", b"discrepancy_found", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "escrow_id", b"escrow_id", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chargeback_closed", b"chargeback_closed", "chargeback_opened", b"chargeback_opened", "discrepancy_found", b"discrepancy_found", "escrow_id", b"escrow_id", "funds_screened", b"funds_screened", "funds_under_review", b"funds_under_review", "metadata", b"metadata", "payment_cancelled", b"payment_cancelled", "payment_failed", b"payment_failed", "payment_intent_created", b"payment_intent_created", "payment_processing", b"payment_processing", "payment_succeeded", b"payment_succeeded", "provider_called_at", b"provider_called_at", "refund_failed", b"refund_failed", "refund_succeeded", b"refund_succeeded", "transfer_failed", b"transfer_failed", "transfer_reversed", b"transfer_reversed", "transfer_succeeded", b"transfer_succeeded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["payment_intent_created", "payment_processing", "payment_failed", "payment_succeeded", "funds_under_review", "payment_cancelled", "transfer_succeeded", "transfer_failed", "refund_succeeded", "refund_failed", "chargeback_opened", "chargeback_closed", "transfer_reversed", "funds_screened"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["payment_intent_created", "payment_processing", "payment_failed", "payment_succeeded", "funds_under_review", "payment_cancelled", "transfer_succeeded", "transfer_failed", "refund_succeeded", "refund_failed", "chargeback_opened", "chargeback_closed", "transfer_reversed", "funds_screened", "discrepancy_found"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -767,3 +800,45 @@ class FundsScreened(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FundsScreened: _TypeAlias = FundsScreened  # noqa: Y015
+
+@_typing.final
+class DiscrepancyFound(_message.Message):
+    """Reconciliation found what should not be; a person looks at it. What concerns no escrow has an
+    escrow_id that is derived from the provider's name.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    kind: Global___DiscrepancyKind.ValueType
+    provider: _common_pb2.Provider.ValueType
+    subject: _builtins.str
+    """what differs, mostly an object of the provider"""
+    what: _builtins.str
+    """in which respect"""
+    expected: _builtins.str
+    """by what we know"""
+    actual: _builtins.str
+    """by what the provider, or the other part, says"""
+    def __init__(
+        self,
+        *,
+        kind: Global___DiscrepancyKind.ValueType = ...,
+        provider: _common_pb2.Provider.ValueType = ...,
+        subject: _builtins.str = ...,
+        what: _builtins.str = ...,
+        expected: _builtins.str = ...,
+        actual: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "expected", b"expected", "kind", b"kind", "provider", b"provider", "subject", b"subject", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscrepancyFound: _TypeAlias = DiscrepancyFound  # noqa: Y015
