@@ -8,7 +8,7 @@ from typing import Any
 from bloxtr8 import ids
 from bloxtr8.messaging import metadata
 from bloxtr8.money import EXPONENTS, currency_number
-from bloxtr8.payments.operations import SPENDING, Kind, Operation, Status
+from bloxtr8.payments.operations import SPENDING, Kind, Operation, Status, called_at
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
@@ -79,6 +79,8 @@ class Book:
         self.events: list[payments.PaymentEvent] = []
         self.learned: list[str] = []
         self.tasks: list[StaffTask] = []
+        # When the provider made the call that is being taken in.
+        self.called_at: datetime | None = None
         self._operations_before = dict(self.operations)
         self._artifacts_before = dict(self.artifacts)
 
@@ -161,6 +163,14 @@ class Book:
             self.learned.append(artifact.ref)
         self.artifacts[artifact.ref] = artifact
 
+    def take_back(self, refund: Artifact, payment_ref: str) -> None:
+        """Count a refund that the bank sent back as money that only goes back again."""
+        assert self.funds is not None, "an escrow with a refund has funds"
+        stray = self.funds.stray_received_minor + (refund.amount_minor or 0)
+        self.funds = replace(self.funds, stray_received_minor=stray)
+        body = {**refund.body, "returned": True, "payment_ref": payment_ref}
+        self.keep(replace(refund, status=STRAY, body=body))
+
     def receive(self, receipt: Artifact, *, stray: bool = False) -> None:
         """Count a receipt toward the escrow, or move a counted one to what only goes back."""
         assert self.funds is not None, "an escrow with a receipt has funds"
@@ -187,12 +197,15 @@ class Book:
     ) -> None:
         """Publish a PaymentEvent; its id is derived from `fact`, so one fact is one message."""
         message_id = str(ids.derived("payment-event", *fact))
+        called = self.called_at
         if isinstance(cause, Operation):
+            called = called or called_at(cause)
             cause = metadata_of(cause)
         self.events.append(
             payments.PaymentEvent(
                 metadata=metadata.caused_by(cause, common.PRODUCER_PAYMENTS, now, message_id),
                 escrow_id=self.escrow_id,
+                provider_called_at=metadata.timestamp(called) if called else None,
                 **body,
             )
         )

@@ -92,7 +92,8 @@ def facts_of(body: bytes) -> list[Fact]:
     if kind == "charge.refunded":
         return [Heard("", instrument_ref=objects.reference(subject, "payment_intent"))]
     if kind in _REFUND_TYPES:
-        failed = kind == "refund.failed"
+        ended = objects.text(subject, "status", required=False)
+        failed = kind == "refund.failed" or ended in ("failed", "canceled")
         return [Heard(_operation(subject), movement_ref=objects.text(subject, "id"), failed=failed)]
     if kind == "transfer.created":
         return [Heard(_operation(subject), movement_ref=objects.text(subject, "id"))]

@@ -7,7 +7,7 @@ from bloxtr8.payments import operations
 from bloxtr8.payments.book import Book, StaffTask, money
 from bloxtr8.payments.disputes import DisputeFact, take_dispute
 from bloxtr8.payments.facts import AttemptFailed, Fact, Heard, TransferTakenBack
-from bloxtr8.payments.operations import Kind, Status
+from bloxtr8.payments.operations import Kind, Operation, Status
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
@@ -39,9 +39,9 @@ def _heard(book: Book, fact: Heard, now: datetime) -> None:
         return
     if operation.due and operation.status is not Status.REQUESTED:
         # One that was only requested has nothing to be asked about, and perhaps a pause to keep.
-        book.put(operations.hasten(operation, now))
+        book.put(operations.hasten(operation, now, book.called_at))
     elif fact.failed and operation.status is Status.CONFIRMED:
-        book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref, operation.amount_minor))
+        _sent_back(book, operation, fact.movement_ref, now)
     if fact.instrument_ref:
         _hasten_refunds(book, fact.instrument_ref, now)
 
@@ -49,8 +49,27 @@ def _heard(book: Book, fact: Heard, now: datetime) -> None:
 def _hasten_refunds(book: Book, payment_ref: str, now: datetime) -> None:
     for operation in list(book.operations.values()):
         pending = operation.kind in operations.REFUNDS and operation.status in _ASKED
-        if pending and operation.payment_ref == payment_ref:
-            book.put(operations.hasten(operation, now))
+        if pending and payment_ref in (operation.payment_ref, operation.destination):
+            book.put(operations.hasten(operation, now, book.called_at))
+
+
+def _sent_back(book: Book, refund: Operation, ref: str, now: datetime) -> None:
+    """The buyer's bank sent a refund back that had succeeded: the escrow is told of its money.
+
+    It arrives like any other late money and is returned like it; staff learn of it, because a
+    card that refused once will often refuse again.
+    """
+    known = book.artifacts.get(ref)
+    if refund.kind not in operations.REFUNDS or known is None or known.status in books.PAID:
+        return
+    book.take_back(known, refund.destination or refund.payment_ref or "")
+    book.tasks.append(StaffTask("RECONCILIATION", ref, refund.amount_minor))
+    body = payments.PaymentSucceeded(
+        operation_id=refund.operation_id,
+        payment_ref=ref,
+        amount=money(refund.amount_minor, refund.currency),
+    )
+    book.say(now, refund, (ref, "RETURNED"), payment_succeeded=body)
 
 
 def _attempt_failed(
@@ -86,4 +105,4 @@ def _ask_about_instrument(book: Book, fact: DisputeFact, now: datetime) -> None:
         return
     intent = book.intent_of(fact.payment_ref)
     if intent is not None and intent.due:
-        book.put(operations.hasten(intent, now))
+        book.put(operations.hasten(intent, now, book.called_at))

@@ -47,9 +47,10 @@ class Operation:
     """A row of `payment_operations`.
 
     `operation_id` is the provider's idempotency key. `payment_ref` is the receipt that a refund
-    gives back, or the charge that a payout draws on. `not_before` is when it is next due; an
-    operation with `finished_at` is never due. `attempt` counts the escrow's orders, `attempts`
-    the times that an executor took it up.
+    gives back, or the charge that a payout draws on. `destination` is where a payout goes; of a
+    refund it is the payment that it goes back by, where that is not the receipt itself.
+    `not_before` is when it is next due; an operation with `finished_at` is never due. `attempt`
+    counts the escrow's orders, `attempts` the times that an executor took it up.
     """
 
     operation_id: str
@@ -167,18 +168,26 @@ def wait(operation: Operation, provider_ref: str, until: datetime) -> Operation:
     )
 
 
-def hasten(operation: Operation, now: datetime) -> Operation:
-    """Return it due now: something was heard about it.
+def hasten(operation: Operation, now: datetime, called_at: datetime | None = None) -> Operation:
+    """Return it due now: something was heard about it, by a provider's call if `called_at`.
 
     It remembers during which try that was, because the answer to that try may be older.
     """
     heard = {**operation.result, "heard_in_try": operation.attempts}
+    if called_at is not None:
+        heard["called_at"] = called_at.isoformat()
     return replace(operation, result=heard, not_before=min(operation.not_before, now))
 
 
 def was_heard(operation: Operation) -> bool:
     """Tell whether something was heard since it was last taken up."""
     return operation.result.get("heard_in_try") == operation.attempts
+
+
+def called_at(operation: Operation) -> datetime | None:
+    """Return when the provider last called about it."""
+    said = operation.result.get("called_at")
+    return datetime.fromisoformat(said) if isinstance(said, str) else None
 
 
 def finish(operation: Operation, now: datetime, **result: Any) -> Operation:

@@ -108,7 +108,12 @@ def _mark_stray(book: Book, wanted: Operation) -> Operation:
         return wanted
     if receipt.status != "STRAY":
         book.receive(receipt, stray=True)
-    return replace(wanted, currency=receipt.currency or wanted.currency)
+    returned_by = receipt.body.get("payment_ref") if receipt.body.get("returned") else None
+    return replace(
+        wanted,
+        currency=receipt.currency or wanted.currency,
+        destination=None if returned_by is None else str(returned_by),
+    )
 
 
 def _payable(book: Book, operation: Operation) -> bool:

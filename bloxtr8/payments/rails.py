@@ -62,6 +62,7 @@ class Receipt:
     fee_minor: int | None
     livemode: bool
     metadata: dict[str, str]
+    fee_currency: str = ""  # empty: that of the receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Protocol
 from bloxtr8 import telemetry
 from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, PaymentNotReady, UpstreamUnavailable
+from bloxtr8.messaging import metadata
 from bloxtr8.payments.book import StaffTask
 from bloxtr8.payments.facts import Fact, facts_of
 from bloxtr8.payments.incoming import take_fact
@@ -75,6 +76,8 @@ class PaymentService:
                 book.tasks.append(StaffTask("RECONCILIATION", event.event_id[:64]))
                 return
             now = self._clock.now()
+            if command.record_provider_event.HasField("received_at"):
+                book.called_at = metadata.moment(command.record_provider_event.received_at)
             for fact in facts:
                 take_fact(book, fact, event.event_id, command.metadata, now)
 

@@ -19,6 +19,7 @@ from bloxtr8.payments.rails import (
     Receipt,
     Unknown,
 )
+from proto.bloxtr8.common.v1.common_pb2 import Money
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 ALREADY_PAID = "ALREADY_PAID"
@@ -133,9 +134,7 @@ def _say_receipt(
     book: Book, intent: Operation, receipt: Receipt, mismatch: str, now: datetime
 ) -> None:
     amount = money(receipt.amount_minor, receipt.currency)
-    fee = None if receipt.fee_minor is None else money(receipt.fee_minor, receipt.currency)
-    if fee is not None and not fee.currency:
-        fee = None
+    fee = _fee(receipt)
     fact = ("receipt", receipt.payment_ref)
     if mismatch:
         review = payments.FundsUnderReview(
@@ -155,6 +154,14 @@ def _say_receipt(
         charge_ref=receipt.charge_ref,
     )
     book.say(now, intent, fact, payment_succeeded=succeeded)
+
+
+def _fee(receipt: Receipt) -> Money | None:
+    if receipt.fee_minor is None:
+        return None
+    # Taken in the currency that the provider settles in, which need not be the buyer's.
+    fee = money(receipt.fee_minor, receipt.fee_currency or receipt.currency)
+    return fee if fee.currency else None
 
 
 def _mismatch(intent: Operation, receipt: Receipt, livemode: bool) -> str:

@@ -87,13 +87,23 @@ def read_intent(intent: JSON) -> Instrument:
         fee_minor=_fee(intent),
         livemode=flag(intent, "livemode"),
         metadata=metadata(intent),
+        fee_currency=_fee_currency(intent),
     )
     return Instrument(ref, status, receipt)
 
 
 def _fee(intent: JSON) -> int | None:
+    booked = _booked(intent)
+    return None if booked is None else minor(booked, "fee")
+
+
+def _fee_currency(intent: JSON) -> str:
+    booked = _booked(intent)
+    return "" if booked is None else currency(booked)
+
+
+def _booked(intent: JSON) -> JSON | None:
+    """Return the balance transaction of the intent's charge, where it was asked for too."""
     charge = intent.get("latest_charge")
-    if not isinstance(charge, dict):
-        return None
-    booked = charge.get("balance_transaction")
-    return minor(booked, "fee") if isinstance(booked, dict) else None
+    booked = charge.get("balance_transaction") if isinstance(charge, dict) else None
+    return booked if isinstance(booked, dict) else None

@@ -93,7 +93,7 @@ class StripeRail:
         if trouble is not None:
             return trouble
         params: Any = {
-            "payment_intent": _required(operation.payment_ref),
+            "payment_intent": _paid_by(operation),
             "amount": operation.amount_minor,
             "metadata": _metadata(operation),
         }
@@ -109,7 +109,7 @@ class StripeRail:
         if operation.kind is Kind.CANCEL:
             return await self._instrument(_required(operation.payment_ref))
         if operation.kind in REFUNDS:
-            params: JSON = {"payment_intent": _required(operation.payment_ref), "limit": _PAGE}
+            params: JSON = {"payment_intent": _paid_by(operation), "limit": _PAGE}
             listed = self._calls.v1.refunds.list_async
             return await self._find(operation, "refund_list", listed, params)
         params = {"transfer_group": operation.escrow_id, "limit": _PAGE}
@@ -183,7 +183,7 @@ class StripeRail:
 
         Money that has gone to a seller has to come back before it can go to the buyer.
         """
-        ref = _required(operation.payment_ref)
+        ref = _paid_by(operation)
         intent = await self._ask(
             "intent_retrieve",
             lambda: self._calls.v1.payment_intents.retrieve_async(
@@ -275,6 +275,11 @@ def _key(operation: Operation) -> Any:
 def _required(value: str | None) -> str:
     assert value, "the operation was checked when it was taken on"
     return value
+
+
+def _paid_by(refund: Operation) -> str:
+    """Return the PaymentIntent that a refund goes back by."""
+    return _required(refund.destination or refund.payment_ref)
 
 
 def _draws_on(transfer: JSON, charge: JSON) -> bool:

@@ -171,6 +171,7 @@ class Bench:
                 provider_event_id=call["id"],
                 type=call["type"],
                 body=json.dumps(call).encode(),
+                received_at=metadata.timestamp(self.clock.now()),
             ),
         )
 

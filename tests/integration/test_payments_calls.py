@@ -10,6 +10,7 @@ import pytest
 from bloxtr8.messaging import metadata
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from tests.integration.payments_bench import (
     TOTAL,
     Bench,
@@ -90,6 +91,38 @@ async def test_a_refund_that_the_bank_sends_back_later_fails(bench: Bench) -> No
     await bench.order(bench.refund_order(generation=2, attempt=2))
     assert (await bench.words())[-1] == "refund_succeeded"
     assert bench.moved() == (0, TOTAL)
+
+
+async def test_a_refund_that_comes_back_after_its_success_is_returned_again(bench: Bench) -> None:
+    await bench.fund()
+    await bench.order(bench.refund_order())
+    assert (await bench.words())[-1] == "refund_succeeded"
+    (refund,) = bench.stripe.world.all("refund")
+    bench.stripe.world.settle_refund(refund["id"], succeeded=False)
+    (failed,) = [call for call in bench.take_calls() if call["type"] == "refund.failed"]
+    for call in (failed, failed, {**failed, "id": "evt_other"}):
+        await bench.hear(call)
+    back = (await bench.said())[-1].payment_succeeded
+    assert (back.payment_ref, back.amount.minor) == (refund["id"], TOTAL)
+    assert (await bench.words()).count("payment_succeeded") == 2
+    stray = payments.OPERATION_KIND_STRAY_REFUND
+    await bench.order(bench.refund_order(kind=stray, payment_ref=refund["id"]))
+    assert (await bench.words())[-1] == "refund_succeeded"
+    assert bench.moved() == (0, TOTAL)
+    again = bench.refund_order(kind=stray, payment_ref=refund["id"], generation=2)
+    await bench.order(again)
+    assert (await bench.words())[-1] == "refund_failed"
+    assert bench.moved() == (0, TOTAL)
+
+
+async def test_a_fact_says_when_the_provider_called(bench: Bench) -> None:
+    await bench.order(bench.intent_order())
+    bench.stripe.world.pay(bench.intent_ref)
+    called_at = bench.clock.now()
+    await bench.hear()
+    said = (await bench.said())[-1]
+    assert said.HasField("payment_succeeded")
+    assert metadata.moment(said.provider_called_at) == called_at
 
 
 async def test_calls_in_any_order_end_the_same(bench: Bench) -> None:

@@ -217,9 +217,12 @@ class World:
         return dispute
 
     def settle_refund(self, ref: str, *, succeeded: bool) -> JSON:
-        """End a pending refund; a failed one gives the money back to the charge."""
+        """End a pending refund; a failed one gives the money back to the charge.
+
+        One that has succeeded may fail still, when the bank sends it back.
+        """
         refund = self.get("refund", ref)
-        if refund["status"] != "pending":
+        if refund["status"] != "pending" and (succeeded or refund["status"] != "succeeded"):
             raise ApiError(400, "This refund is not pending.")
         refund["status"] = "succeeded" if succeeded else "failed"
         if succeeded:
