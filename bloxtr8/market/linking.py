@@ -1,0 +1,228 @@
+"""Linking a Roblox account: the Discord identity first, then Roblox, in one browser."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from bloxtr8 import ids
+from bloxtr8.access.tokens import TokenKeys
+from bloxtr8.clock import Clock
+from bloxtr8.errors import (
+    Bloxtr8Error,
+    OauthExchangeFailed,
+    OauthStateInvalid,
+    SessionRevoked,
+    UpstreamUnavailable,
+)
+from bloxtr8.market import audit, links, roblox_accounts, sessions, states
+from bloxtr8.market.actors import Actor
+from bloxtr8.market.audit import Deed
+from bloxtr8.market.links import Permit
+from bloxtr8.market.roblox_accounts import Tools
+from bloxtr8.market.signin import Departure, Return, check_return, consume, note_outcome
+from bloxtr8.market.states import Handshake, Wanted
+from bloxtr8.roblox.openid import SCOPE_GROUP, SCOPE_LINK, RobloxOpenId
+from bloxtr8.store.database import Transaction, run_in_transaction, transaction
+from proto.bloxtr8.market.v1 import market_pb2 as market
+
+DONE = "/link/done"
+_CLAIM_DUE = timedelta(hours=72)
+_CLAIM_PRIORITY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInAs:
+    """The session in which a link is begun."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConsent:
+    """A person's own token for a look at their role in a group. Used once, then given back."""
+
+    user_id: UUID
+    roblox_id: int
+    group_id: int
+    access_token: str
+
+
+class Linking:
+    """Roblox linking by OpenID Connect."""
+
+    def __init__(self, openid: RobloxOpenId, keys: TokenKeys, tools: Tools, clock: Clock) -> None:
+        self._openid = openid
+        self._keys = keys
+        self._tools = tools
+        self._clock = clock
+
+    async def make_link(self, actor: Actor) -> str:
+        """Return the token of a new one-time link for the actor.
+
+        Raises AccountFrozen, Forbidden and RobloxAlreadyLinked.
+        """
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> str:
+            await roblox_accounts.require_linkable(tx, actor.id, self._tools, now)
+            return await links.make(tx, Permit("LINK_ROBLOX", actor.id), now)
+
+        return await run_in_transaction(work)
+
+    async def belongs_to(self, actor: Actor, token: str) -> bool:
+        """Tell whether the link is the actor's; its owner is told once when it is not.
+
+        `actor.user_id` None: nobody is signed in, and only the link is looked at. Raises
+        LinkExpired.
+        """
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> bool:
+            owner = await links.owner(tx, token, "LINK_ROBLOX", now)
+            if actor.user_id is None or actor.user_id == owner:
+                return True
+            if await links.note_misuse(tx, token, now):
+                notice = market.SecurityNotice(kind=market.SECURITY_KIND_LINK_OPENED_BY_OTHER)
+                await self._tools.events.say(tx, actor, owner, notice, now)
+            return False
+
+        return await run_in_transaction(work)
+
+    async def begin(
+        self, actor: Actor, signed_in: SignedInAs, *, token: str | None = None
+    ) -> Departure:
+        """Start linking at Roblox; `token`: the one-time link, which is used up.
+
+        Raises LinkExpired, RobloxAlreadyLinked, AccountFrozen, UpstreamUnavailable.
+        """
+        assert actor.user_id == signed_in.user_id, "people link accounts to themselves"
+        wanted = Wanted(
+            "ROBLOX", "LINK", DONE, user_id=signed_in.user_id, session_id=signed_in.session_id
+        )
+        return await self._depart(wanted, SCOPE_LINK, token)
+
+    async def begin_group_check(
+        self, actor: Actor, signed_in: SignedInAs, group_id: int
+    ) -> Departure:
+        """Start asking for a look at the actor's role in a group."""
+        assert actor.user_id == signed_in.user_id, "people show their own roles"
+        wanted = Wanted(
+            "ROBLOX",
+            "GROUP_CHECK",
+            DONE,
+            user_id=signed_in.user_id,
+            session_id=signed_in.session_id,
+            subject=str(group_id),
+        )
+        return await self._depart(wanted, SCOPE_GROUP, None)
+
+    async def _depart(self, wanted: Wanted, scope: str, token: str | None) -> Departure:
+        # Asked before anything is used up: without its addresses there is nowhere to go.
+        await self._openid.discover()
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> Handshake:
+            user_id = wanted.user_id
+            assert user_id is not None, "somebody is signed in"
+            if wanted.purpose == "LINK":
+                await roblox_accounts.require_linkable(tx, user_id, self._tools, now)
+            if token is not None:
+                await links.consume(tx, token, Permit("LINK_ROBLOX", user_id), now)
+            return await states.begin(tx, wanted, now)
+
+        handshake = await run_in_transaction(work)
+        verifier, nonce = handshake.verifier(self._keys), handshake.nonce(self._keys)
+        url = await self._openid.authorize_url(handshake.state, verifier, nonce, scope)
+        return Departure(url, handshake.cookie)
+
+    async def finish(
+        self, actor: Actor, returned: Return, *, present_user: UUID | None
+    ) -> GroupConsent | None:
+        """Link the account that came back; or return a consent to look at a group.
+
+        `present_user`: whom the browser is signed in as now, None when as nobody. Raises
+        OauthStateInvalid, OauthDenied, OauthExchangeFailed, SessionRevoked,
+        RobloxAlreadyLinked, RobloxLinkedElsewhere, WaitRequired, AccountFrozen, Forbidden.
+        """
+        wanted = await consume(returned, "ROBLOX", self._clock.now())
+        try:
+            return await self._finish(actor, returned, wanted, present_user)
+        except Bloxtr8Error as error:
+            await note_outcome(returned.handshake, error.code)
+            raise
+
+    async def _finish(
+        self, actor: Actor, returned: Return, wanted: Wanted, present_user: UUID | None
+    ) -> GroupConsent | None:
+        user_id = await self._require_session(wanted, present_user)
+        check_return(returned, self._openid.issuer)
+        acting = replace(actor, user_id=user_id)
+        handshake = returned.handshake
+        try:
+            subject, tokens = await self._openid.exchange(
+                returned.code, handshake.verifier(self._keys), handshake.nonce(self._keys)
+            )
+        except UpstreamUnavailable:
+            raise OauthExchangeFailed from None
+        if wanted.purpose == "GROUP_CHECK":
+            return GroupConsent(user_id, subject, int(wanted.subject or 0), tokens.access_token)
+        try:
+            person = await self._openid.person(subject, tokens)
+        finally:
+            await self._openid.revoke(tokens)
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> Bloxtr8Error | None:
+            return await roblox_accounts.link(tx, acting, person, self._tools, now)
+
+        refusal = await run_in_transaction(work)
+        if refusal is not None:
+            raise refusal
+        return None
+
+    async def _require_session(self, wanted: Wanted, present_user: UUID | None) -> UUID:
+        """Return who began; their session has to live, and nobody else be signed in."""
+        if wanted.user_id is None or wanted.session_id is None:
+            raise OauthStateInvalid
+        async with transaction() as tx:
+            live = await sessions.is_live(tx, wanted.session_id, wanted.user_id, self._clock.now())
+        if not live:
+            raise SessionRevoked
+        if present_user is not None and present_user != wanted.user_id:
+            raise OauthStateInvalid
+        return wanted.user_id
+
+    async def unlink(self, actor: Actor) -> None:
+        """Unlink the actor's account; raises NotFound, UnlinkBlocked, AccountFrozen."""
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> None:
+            await roblox_accounts.unlink(tx, actor, self._tools, now)
+
+        await run_in_transaction(work)
+
+
+async def claim_account(
+    tx: Transaction, actor: Actor, roblox_id: int, text: str, now: datetime
+) -> bool:
+    """Ask staff to look at who a linked Roblox account belongs to; false when it is open already.
+
+    The text is on the task's audit row.
+    """
+    subject = f"{actor.id}:{roblox_id}"
+    opened = await tx.execute(
+        "INSERT INTO staff_tasks (id, kind, subject_type, subject_id, priority, due_at,"
+        " created_at, updated_at) VALUES ($1, 'LINK_CLAIM', 'roblox_account', $2, $3, $4, $5, $5)"
+        " ON CONFLICT (kind, subject_id) WHERE status <> 'CLOSED' DO NOTHING",
+        ids.uuid7(),
+        subject,
+        _CLAIM_PRIORITY,
+        now + _CLAIM_DUE,
+        now,
+    )
+    if not opened:
+        return False
+    deed = Deed("roblox.claimed", ("roblox_account", subject), reason=text)
+    await audit.record(tx, actor, deed, now)
+    return True
