@@ -51,6 +51,7 @@ async def test_a_worker_that_slept_past_its_session_does_no_harm(
             await _past_session(run)
             worker.resume()
             await run.moves()
+        run.traffic.enough.set()
         await begun
         await run.finish(120)
         _judge(run, start)
@@ -77,6 +78,7 @@ async def _kill_often(
             worker.start()
             run.figures.kills += 1
             run.figures.recoveries_s.append(await run.moves())
+        run.traffic.enough.set()
         await begun
         await run.finish(120)
         _judge(run, start)

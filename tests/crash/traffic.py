@@ -32,6 +32,7 @@ ENDS = {
     types.ESCROW_STATE_CANCELLED,
 }
 _SEND_TRIES_MAX = 20
+_TRADES_MAX = 3_000
 _PRICE = 125_000
 
 Body = Any  # a body of EscrowCommand or of PaymentEvent
@@ -91,6 +92,7 @@ class Traffic:
         self.sent = Sent()
         self.answered: set[str] = set()  # ids of what caused the events so far
         self.last_event_at = 0.0  # loop time of the last event that was new
+        self.enough = asyncio.Event()
         self._reactions: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,8 +100,13 @@ class Traffic:
         return all(trade.state in ENDS for trade in self.trades.values())
 
     async def begin(self, trades: int, per_second: float) -> None:
-        """Create escrows at a steady rate; their own events drive them on."""
-        for number in range(trades):
+        """Create escrows at a steady rate; their own events drive them on.
+
+        At least `trades`, and more until `enough` is set, so that there is always traffic.
+        """
+        for number in range(_TRADES_MAX):
+            if number >= trades and self.enough.is_set():
+                return
             trade = Trade.of(self._run, number)
             self.trades[trade.escrow_id] = trade
             await self._command(trade, "create", _SYSTEM, common.PRODUCER_CONTRACTS, _create(trade))

@@ -4,12 +4,14 @@ A name says the row: what happens, and that nothing is lost by it.
 """
 
 import asyncio
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import faust
 import pytest
 
-from bloxtr8.config import Settings
+from bloxtr8.config import KeysSettings, Settings
 from bloxtr8.messaging.app import HANDLER_LIMIT_S, BloxtrApp
 from bloxtr8.messaging.handling import Delivery, Transient
 from bloxtr8.messaging.topics import ESCROW_COMMANDS
@@ -152,7 +154,7 @@ async def test_a_committed_offset_survives_a_restart_and_moves_on(settings: Sett
             sent = [release(ONE) for _ in range(3)]
             for command in sent:
                 await worker.app.publisher.publish(ESCROW_COMMANDS, command)
-            await until_true(lambda n=start + 3: _committed(worker, n))
+            await until_true(partial(_committed, worker, start + 3))
         assert seen.ids == [command.metadata.message_id for command in sent]
 
 
@@ -173,8 +175,8 @@ async def test_a_handler_that_runs_too_long_is_ended(settings: Settings) -> None
     assert letter.error == "TimeoutError: "
 
 
-def test_one_message_never_runs_on_two_workers_because_it_is_slow(tmp_path: Any) -> None:
-    app = BloxtrApp(Settings(data_dir=tmp_path, keys={"directory": tmp_path / "keys"}))  # type: ignore[arg-type]
+def test_one_message_never_runs_on_two_workers_because_it_is_slow(tmp_path: Path) -> None:
+    app = BloxtrApp(Settings(data_dir=tmp_path, keys=KeysSettings(directory=tmp_path / "keys")))
     assert app.conf.broker_rebalance_timeout > HANDLER_LIMIT_S
 
 

@@ -97,13 +97,14 @@ async def until_true(condition: Callable[[], Awaitable[Any]], timeout_s: float =
 async def records(settings: Settings, topic: str) -> list[Any]:
     """Return every record of `topic`, partition by partition, in order."""
     kafka = settings.kafka
-    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap)
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         tps = [aiokafka.TopicPartition(topic, p) for p in range(kafka.partitions)]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
         found: list[Any] = []
         async with asyncio.timeout(DONE_S):
             while tps:
