@@ -1,7 +1,6 @@
 """A real Apache Kafka on this machine: one KRaft node on Java, jars from Maven."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from bloxtr8.dev import process
+from bloxtr8.dev.cache import cache_directory
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
 _RESOLVE_SECONDS_MAX = 600.0
@@ -37,11 +37,10 @@ def resolve_jars() -> Path:
     """
     pom = _DEPLOY / "pom.xml"
     version = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bloxtr8"
+    cache = cache_directory()
     jars = cache / f"kafka-{version}"
     if jars.is_dir():
         return jars
-    cache.mkdir(parents=True, exist_ok=True)
     fetched = Path(tempfile.mkdtemp(prefix="kafka-", dir=cache))
     command = ["mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies"]
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={fetched}"]

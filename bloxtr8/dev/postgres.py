@@ -19,6 +19,7 @@ _SUPERUSER = "postgres"
 _START_SECONDS_MAX = 30.0
 _STOP_SECONDS_MAX = 20.0
 _POLL_SECONDS = 0.02
+_CLIENT_SECONDS_MAX = 60.0
 _TEMPLATE = "bloxtr8_template"
 _TRAVERSABLE = 0o011
 # Commits still reach the operating system before they are acknowledged.
@@ -86,17 +87,8 @@ class EmbeddedPostgres:
         self.start()
 
     def run_sql(self, sql: str, database: str = _SUPERUSER) -> str:
-        """Run `sql` with psql and return what it prints, unaligned and without headings."""
-        done = subprocess.run(  # noqa: S603
-            [str(_binaries() / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", self.dsn(database)],
-            input=sql.encode(),
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr.decode(errors="replace").strip())
-        return done.stdout.decode().strip()
+        """Run `sql` in `database`; see the function `run_sql`."""
+        return run_sql(self.dsn(database), sql)
 
     def create_database(self, name: str, *, template: str | None = None) -> str:
         """Create `name` when it does not exist and return its address."""
@@ -176,6 +168,37 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
         process.stop(self._process, signal.SIGINT, timeout_seconds=_STOP_SECONDS_MAX)
         raise process.StartFailed(f"PostgreSQL did not start:\n{process.tail(self.log)}")
+
+
+def run_sql(dsn: str, sql: str) -> str:
+    """Run `sql` with psql and return what it prints, unaligned and without headings.
+
+    Raises RuntimeError with what the server says.
+    """
+    return _client("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", dsn, text=sql)
+
+
+def dump(dsn: str) -> str:
+    """Return the SQL that makes an empty database what the one at `dsn` is."""
+    return _client("pg_dump", "--no-owner", dsn)
+
+
+def version() -> str:
+    """Return the version of the server that the wheel holds."""
+    return _client("postgres", "--version").strip()
+
+
+def _client(program: str, *arguments: str, text: str = "") -> str:
+    done = subprocess.run(  # noqa: S603
+        [str(_binaries() / program), *arguments],
+        input=text.encode(),
+        capture_output=True,
+        check=False,
+        timeout=_CLIENT_SECONDS_MAX,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace").strip())
+    return done.stdout.decode().strip()
 
 
 def _binaries() -> Path:

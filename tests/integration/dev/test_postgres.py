@@ -1,8 +1,15 @@
 """The embedded PostgreSQL: databases that nobody shares, and a life after a crash."""
 
-import asyncpg
+from pathlib import Path
 
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.dev.postgres import EmbeddedPostgres
+from bloxtr8.dev.schema import migrate_database
+from bloxtr8.store.migrate import pending
 
 
 async def test_each_fresh_database_is_a_copy_of_the_migrated_one(
@@ -42,3 +49,23 @@ async def test_what_was_committed_outlives_an_immediate_restart() -> None:
 def test_creating_a_database_twice_is_harmless(postgres_server: EmbeddedPostgres) -> None:
     assert postgres_server.create_database("twice") == postgres_server.create_database("twice")
     postgres_server.drop_database(postgres_server.dsn("twice"))
+
+
+async def test_a_copied_schema_is_a_migrated_one(
+    postgres_server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    migrated = await _schema_of(postgres_server, "migrated")
+    assert len(list((tmp_path / "bloxtr8").iterdir())) == 1, "what it gave is kept"
+    assert await _schema_of(postgres_server, "copied") == migrated
+
+
+async def _schema_of(server: EmbeddedPostgres, name: str) -> list[str]:
+    """Return how many objects of each kind a database has that was brought up to date."""
+    dsn = server.create_database(name)
+    await migrate_database(dsn)
+    assert await pending(Settings(postgres=PostgresSettings(dsn=SecretStr(dsn)))) == []
+    kinds = ("pg_class", "pg_constraint", "pg_trigger", "pg_proc", "pg_attribute")
+    counts = [server.run_sql(f"SELECT count(*) FROM {kind}", name) for kind in kinds]
+    server.drop_database(dsn)
+    return counts
