@@ -122,10 +122,12 @@ class Inspect(AppCommand):  # type: ignore[misc]
 
 
 def escrow_argument() -> Any:
-    return argument("escrow_id", type=_Uuid())
+    return argument("escrow_id", type=Uuid())
 
 
-class _Uuid(click.ParamType):
+class Uuid(click.ParamType):
+    """A UUID, in lower case."""
+
     name = "uuid"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
