@@ -18,23 +18,23 @@ BROKERS = [
 ]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=BROKERS)
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=BROKERS)
 async def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    """One stack for all trades of the run, on each kind of broker."""
+    """One stack for the trades of a file, on each kind of broker."""
     async with _running(request.param, tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def own_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A stack for tests that travel in time, which would end other tests' trades."""
     async with _running("embedded", tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def observer(own_stage: Stage) -> AsyncIterator[Observer]:
     """Sees every message of `own_stage`."""
     watching = Observer(own_stage.stack.settings.kafka)
