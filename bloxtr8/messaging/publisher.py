@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import aiokafka
 from aiokafka.errors import KafkaError
 
@@ -33,12 +35,16 @@ class Publisher:
         self.registry = SchemaRegistry(settings)
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect; raises aiokafka's KafkaConnectionError when no broker answers."""
+        await self._started()
+
+    async def _started(self) -> aiokafka.AIOKafkaProducer:
         async with self._starting:
             if self._producer is not None:
-                return
+                return self._producer
             producer = aiokafka.AIOKafkaProducer(
                 acks="all",
                 enable_idempotence=True,
@@ -54,18 +60,24 @@ class Publisher:
                 await producer.stop()
                 raise
             self._producer = producer
+            return producer
 
     async def stop(self) -> None:
+        """Send what is on its way, within the time that publishing has, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            self._retire(producer)
+        await asyncio.gather(*self._retiring)
 
     async def publish(self, spec: TopicSpec, message: Any) -> None:
         """Sign `message` as the producer it names and publish it.
 
         Raises PublishTimeout when the outcome is not known.
         """
-        schema_id = await self.registry.schema_id(spec)
+        try:
+            schema_id = await self.registry.schema_id(spec)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise PublishTimeout(f"schema registry: {type(error).__name__}") from error
         signer = self._keyring.signer(message.metadata.producer) if spec.signed else None
         wire = envelope.encode(spec, message, signer, schema_id=schema_id)
         await self.publish_raw(spec.name, wire.key, wire.value, wire.headers)
@@ -74,13 +86,27 @@ class Publisher:
         self, topic: str, key: bytes, value: bytes, headers: Mapping[str, bytes]
     ) -> None:
         """Publish bytes as they are; raises PublishTimeout when the outcome is not known."""
+        producer = None
         try:
-            if self._producer is None:
-                await self.start()
-            assert self._producer is not None
+            producer = await self._started()
             async with asyncio.timeout(self._settings.publish_timeout_s):
-                await self._producer.send_and_wait(
-                    topic, value, key=key, headers=list(headers.items())
-                )
-        except (TimeoutError, KafkaError) as error:
+                await producer.send_and_wait(topic, value, key=key, headers=list(headers.items()))
+        except TimeoutError as error:
             raise PublishTimeout(f"{topic}: {type(error).__name__}") from error
+        except KafkaError as error:
+            if producer is not None and producer is self._producer:
+                # A batch that the broker refused leaves a hole in the producer's numbers; it
+                # would take nothing more from this one.
+                self._producer = None
+                self._retire(producer)
+            raise PublishTimeout(f"{topic}: {type(error).__name__}") from error
+
+    def _retire(self, producer: aiokafka.AIOKafkaProducer) -> None:
+        task = asyncio.create_task(self._end(producer))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _end(self, producer: aiokafka.AIOKafkaProducer) -> None:
+        # Idempotent batches never expire: without a broker this would take for ever.
+        with suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(producer.stop(), self._settings.publish_timeout_s)
