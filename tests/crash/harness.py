@@ -46,10 +46,13 @@ class StreamsWorker(Worker):
         command += ["--workdir", str(ROOT), "worker", "--loglevel", "info"]
         self._process = process.spawn(command, self.log, env=environment)
 
+    async def serves(self) -> None:
+        """Return when the worker has recovered its share of the partitions."""
+        await until(lambda: b"escrows_recovered" in self.log.read_bytes(), _MOVE_S)
+
     def restart_if_ended(self) -> None:
         """Do what a supervisor would: start a worker again that stopped itself."""
-        if not self.running:
-            assert self._process is not None
+        if self._process is not None and not self.running:
             code = self._process.returncode
             assert code == EXIT_CODE, f"ended with {code}\n{process.tail(self.log, lines=80)}"
             self.own_stops += 1
@@ -162,7 +165,7 @@ async def cluster(kind: str) -> AsyncIterator[InProcessKafka | ApacheKafka]:
 
 @asynccontextmanager
 async def running(kind: str, directory: Path, *, workers: int, seed: int) -> AsyncIterator[Run]:
-    """Start broker, workers and the reader of events; yield; stop them all."""
+    """Start broker, the first worker and the reader of events; yield; stop them all."""
     async with cluster(kind) as broker:
         settings = _settings(broker.bootstrap, directory)
         Keyring.load(settings.keys.directory, create=True)
@@ -172,8 +175,7 @@ async def running(kind: str, directory: Path, *, workers: int, seed: int) -> Asy
         run = Run(settings, traffic, _workers(settings, workers), Figures(kind), Random(seed))
         run.beside(traffic.follow())
         try:
-            for worker in run.workers:
-                worker.start()
+            run.workers[0].start()
             yield run
         finally:
             for task in run.tasks:

@@ -5,6 +5,7 @@ from typing import Any
 
 from bloxtr8.clock import SharedOffsetClock
 from bloxtr8.config import Settings
+from bloxtr8.dev import process
 from bloxtr8.messaging.topics import ESCROW_COMMANDS, ESCROW_EVENTS
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
@@ -85,6 +86,30 @@ async def test_a_restarted_worker_knows_the_deadlines_of_its_partitions(
     async with running(escrow_app(settings)) as worker:
         _clock(worker).advance(timedelta(hours=73))
         await until(lambda: all(_state(worker, t) == types.ESCROW_STATE_CANCELLING for t in trades))
+
+
+async def test_two_workers_watch_each_only_their_own(settings: Settings) -> None:
+    trades = [Trade() for _ in range(12)]
+    second = settings.model_copy(deep=True)
+    second.web.port = process.free_port()
+    async with running(escrow_app(settings)) as one:
+        for trade in trades:
+            await one.app.publisher.publish(ESCROW_COMMANDS, trade.create())
+        await until(lambda: all(_state(one, trade) for trade in trades))
+        async with running(escrow_app(second)) as other:
+            # What the first worker gave away must not ring there any more.
+            await until(lambda: one.app.recovered and not one.app.rebalancing)
+            shares = [len(w.app.assigned_partitions(ESCROW_COMMANDS.name)) for w in (one, other)]
+            assert shares == [2, 2]
+            _clock(one).advance(timedelta(hours=73))
+            await until_true(lambda: _cancelled(settings, len(trades)))
+    said = [command.escrow_id for command in await _expiries(settings)]
+    assert sorted(said) == sorted(trade.escrow_id for trade in trades)
+
+
+async def _cancelled(settings: Settings, count: int) -> bool:
+    found = await messages(settings, ESCROW_EVENTS)
+    return len([event for event in found if event.HasField("escrow_cancelling")]) >= count
 
 
 def _clock(worker: Worker) -> SharedOffsetClock:

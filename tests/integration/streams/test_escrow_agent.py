@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from bloxtr8.config import Settings
 from bloxtr8.messaging import partitioning
@@ -12,6 +13,7 @@ from bloxtr8.messaging.topics import (
     PAYMENTS_COMMANDS,
     changelog_name,
 )
+from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.escrow.v1.record_pb2 import EscrowRecord
@@ -155,6 +157,45 @@ async def test_a_payment_fact_of_an_unknown_escrow_is_kept_for_people(settings: 
         await until_true(lambda: records(settings, PAYMENTS_EVENTS.dlq))
     (letter,) = await records(settings, PAYMENTS_EVENTS.dlq)
     assert common.DeadLetter.FromString(letter.value).error_type == common.DEAD_LETTER_KIND_HANDLER
+
+
+async def test_a_record_behind_its_mirror_is_not_served(
+    settings: Settings, postgres_dsn: str
+) -> None:
+    settings.postgres.dsn = SecretStr(postgres_dsn)
+    trade, other = Trade(), Trade()
+    async with running(escrow_app(settings)) as worker:
+        for one in (trade, other):
+            await worker.app.publisher.publish(ESCROW_COMMANDS, one.create())
+        await until_true(lambda: _is_at(worker, trade, 2))
+        await until_true(lambda: _is_at(worker, other, 2))
+        await _mirror_says(trade, version=5)
+        await _mirror_says(other, version=2)
+    async with running(escrow_app(settings)) as worker:
+        for one in (trade, other):
+            await worker.app.publisher.publish(ESCROW_COMMANDS, one.cancel())
+        await until_true(lambda: _is_at(worker, other, 3))
+        await until_true(lambda: records(settings, ESCROW_COMMANDS.dlq))
+        assert await sequence_of(worker, trade) == 2
+    (letter,) = await records(settings, ESCROW_COMMANDS.dlq)
+    assert letter.key == trade.key
+    assert b"behind its mirror" in letter.value
+
+
+async def _mirror_says(trade: Trade, *, version: int) -> None:
+    """Write the row that a mirror would have at `version`."""
+    async with database.transaction() as tx:
+        await tx.execute(
+            """
+            INSERT INTO escrows (id, state, version, fencing_token, rail, currency, price_minor,
+                buyer_fee_minor, seller_fee_minor, received_minor, held_minor, released_minor,
+                refunded_minor, fees_minor, state_bytes, chain_hash)
+            VALUES ($1::uuid, 'AWAIT_FUNDS', $2, 1, 'STRIPE', 'USD', 125000,
+                0, 0, 0, 0, 0, 0, 0, ''::bytea, ''::bytea)
+            """,
+            trade.escrow_id,
+            version,
+        )
 
 
 async def _no_commit(_offsets: Any) -> bool:
