@@ -1,6 +1,7 @@
 """Linking a Roblox account: the Discord identity first, then Roblox, in one browser."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from bloxtr8.market.links import Permit
 from bloxtr8.market.roblox_accounts import Tools
 from bloxtr8.market.signin import Departure, Return, check_return, consume, note_outcome
 from bloxtr8.market.states import Handshake, Wanted
-from bloxtr8.roblox.openid import SCOPE_GROUP, SCOPE_LINK, RobloxOpenId
+from bloxtr8.roblox.openid import SCOPE_GROUP, SCOPE_LINK, RobloxOpenId, RobloxPerson
 from bloxtr8.store.database import Transaction, run_in_transaction, transaction
 from proto.bloxtr8.market.v1 import market_pb2 as market
 
@@ -42,17 +43,25 @@ class SignedInAs:
 class GroupConsent:
     """A person's own token for a look at their role in a group. Used once, then given back."""
 
-    user_id: UUID
+    actor: Actor
     roblox_id: int
     group_id: int
-    access_token: str
+    access_token: str = field(repr=False)
 
 
 class Linking:
-    """Roblox linking by OpenID Connect."""
+    """Roblox linking by OpenID Connect. `on_group` uses a person's consent to a group check."""
 
-    def __init__(self, openid: RobloxOpenId, keys: TokenKeys, tools: Tools, clock: Clock) -> None:
+    def __init__(
+        self,
+        openid: RobloxOpenId,
+        keys: TokenKeys,
+        tools: Tools,
+        clock: Clock,
+        on_group: Callable[[GroupConsent], Awaitable[None]],
+    ) -> None:
         self._openid = openid
+        self._on_group = on_group
         self._keys = keys
         self._tools = tools
         self._clock = clock
@@ -136,10 +145,8 @@ class Linking:
         url = await self._openid.authorize_url(handshake.state, verifier, nonce, scope)
         return Departure(url, handshake.cookie)
 
-    async def finish(
-        self, actor: Actor, returned: Return, *, present_user: UUID | None
-    ) -> GroupConsent | None:
-        """Link the account that came back; or return a consent to look at a group.
+    async def finish(self, actor: Actor, returned: Return, *, present_user: UUID | None) -> None:
+        """Link the account that came back, or make the group check that was agreed to.
 
         `present_user`: whom the browser is signed in as now, None when as nobody. Raises
         OauthStateInvalid, OauthDenied, OauthExchangeFailed, SessionRevoked,
@@ -147,17 +154,16 @@ class Linking:
         """
         wanted = await consume(returned, "ROBLOX", self._clock.now())
         try:
-            return await self._finish(actor, returned, wanted, present_user)
+            await self._finish(actor, returned, wanted, present_user)
         except Bloxtr8Error as error:
             await note_outcome(returned.handshake, error.code)
             raise
 
     async def _finish(
         self, actor: Actor, returned: Return, wanted: Wanted, present_user: UUID | None
-    ) -> GroupConsent | None:
+    ) -> None:
         user_id = await self._require_session(wanted, present_user)
         check_return(returned, self._openid.issuer)
-        acting = replace(actor, user_id=user_id)
         handshake = returned.handshake
         try:
             subject, tokens = await self._openid.exchange(
@@ -165,21 +171,27 @@ class Linking:
             )
         except UpstreamUnavailable:
             raise OauthExchangeFailed from None
-        if wanted.purpose == "GROUP_CHECK":
-            return GroupConsent(user_id, subject, int(wanted.subject or 0), tokens.access_token)
+        acting = replace(actor, user_id=user_id)
         try:
+            if wanted.purpose == "GROUP_CHECK":
+                group_id = int(wanted.subject or 0)
+                await self._on_group(GroupConsent(acting, subject, group_id, tokens.access_token))
+                return
             person = await self._openid.person(subject, tokens)
         finally:
             await self._openid.revoke(tokens)
+        await self._link(acting, person)
+
+    async def _link(self, actor: Actor, person: RobloxPerson) -> None:
         now = self._clock.now()
 
         async def work(tx: Transaction) -> Bloxtr8Error | None:
-            return await roblox_accounts.link(tx, acting, person, self._tools, now)
+            return await roblox_accounts.link(tx, actor, person, self._tools, now)
 
+        # A refusal is audited, so its transaction commits before it is raised.
         refusal = await run_in_transaction(work)
         if refusal is not None:
             raise refusal
-        return None
 
     async def _require_session(self, wanted: Wanted, present_user: UUID | None) -> UUID:
         """Return who began; their session has to live, and nobody else be signed in."""
