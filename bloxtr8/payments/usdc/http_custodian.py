@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
-from bloxtr8 import telemetry
+from bloxtr8 import ids, telemetry
 from bloxtr8.clock import Clock
 from bloxtr8.config import BaseChainSettings, CustodianSettings
 from bloxtr8.money import EXPONENTS, Money
@@ -75,8 +75,11 @@ class HttpCustodian:
 
     async def deposit_address(self, reference: str) -> DepositAddress | Failed | Unknown:
         body = {"chain": self._chain, "asset": ASSET, "reference": reference}
+        # The reference makes it the same address; a key of its own for each try, so that an error
+        # which the custodian keeps under a key does not stay.
+        key = _key(str(ids.uuid7()))
         answer = await self._client.ask(
-            Request("address_create", "POST", "/v1/addresses", body, _key(f"address:{reference}"))
+            Request("address_create", "POST", "/v1/addresses", body, key)
         )
         if isinstance(answer, NoAnswer):
             return Unknown(answer.reason)

@@ -113,12 +113,14 @@ class OnchainCustodian:
     async def _shortage(self, order: Transfer) -> str:
         """Return what the hot wallet lacks for one more payout; "" when nothing."""
         chain = self._sender.chain
+        # What is mined has left already, final or not. The nonce first: what is mined in between
+        # is counted twice then, which only makes this payout wait.
+        mined = await chain.next_nonce(self._hot)
         promised = sum(
             entry.amount_minor
             for entry in await self._store.unfinished(_UNFINISHED_MAX)
-            if entry.key.startswith(f"{PAYOUT}:")
+            if entry.key.startswith(f"{PAYOUT}:") and entry.nonce >= mined
         )
-        # What is mined and not final is counted twice here, which only makes it wait.
         if await chain.token_balance(self._usdc, self._hot) < promised + order.amount_minor:
             return "HOT_WALLET_SHORT"
         price = self._sender.offer(await chain.fees()).fee_max_wei

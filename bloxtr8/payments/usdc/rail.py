@@ -26,7 +26,7 @@ from bloxtr8.payments.screening.risk import Risk, Screening, strictest
 from bloxtr8.payments.usdc import deposits
 from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
 from bloxtr8.payments.usdc.custody import Custody, Transfer
-from bloxtr8.payments.usdc.deposits import Account, State
+from bloxtr8.payments.usdc.deposits import Account, State, Status
 from bloxtr8.payments.usdc.networks import lower
 from bloxtr8.payments.usdc.store import AccountStore
 from bloxtr8.payments.usdc.watcher import Watcher
@@ -159,17 +159,18 @@ class UsdcRail:
     # Money in.
 
     async def _instrument(self, account: Account) -> Instrument:
+        strays = await self._strays(account)
         if account.state is State.PAID:
             receipt = await self._receipt(account)
-            return Instrument(account.address, InstrumentStatus.PAID, receipt)
+            return Instrument(account.address, InstrumentStatus.PAID, receipt, strays)
         if account.state is State.CLOSED:
-            return Instrument(account.address, InstrumentStatus.CANCELLED)
+            return Instrument(account.address, InstrumentStatus.CANCELLED, strays=strays)
         coming = account.pending_minor > 0
         status = InstrumentStatus.PROCESSING if coming else InstrumentStatus.OPEN
         return Instrument(account.address, status)
 
     async def _receipt(self, account: Account) -> Receipt:
-        """Return what came as one receipt. Its metadata say what the senders' risk is."""
+        """Return what came as one receipt."""
         risk = await self.risk_of(account.senders)
         return Receipt(
             payment_ref=account.payment_ref,
@@ -178,12 +179,27 @@ class UsdcRail:
             currency=CURRENCY,
             fee_minor=0,
             livemode=self._livemode,
-            metadata={
-                "escrow_id": account.escrow_id,
-                "operation_id": account.operation_id,
-                "contract_id": account.contract_id,
-                "risk": risk.value,
-            },
+            metadata=_metadata(account),
+            risk=risk.value,
+        )
+
+    async def _strays(self, account: Account) -> tuple[Receipt, ...]:
+        """Return what came after the end, each deposit by itself."""
+        return tuple(
+            [
+                Receipt(
+                    payment_ref=deposit.ref,
+                    charge_ref="",
+                    amount_minor=deposit.amount_minor,
+                    currency=CURRENCY,
+                    fee_minor=0,
+                    livemode=self._livemode,
+                    metadata=_metadata(account),
+                    risk=(await self.risk_of([deposit.transfer.sender])).value,
+                )
+                for deposit in account.with_status(Status.ACCEPTED)
+                if deposit.stray
+            ]
         )
 
     async def risk_of(self, senders: Sequence[str]) -> Risk:
@@ -216,7 +232,7 @@ class UsdcRail:
     async def _move(self, operation: Operation, to: str) -> MovementOutcome:
         try:
             if await self._chain.is_contract(to):
-                return Failed(WALLET_IS_CONTRACT)
+                return _refused(operation, WALLET_IS_CONTRACT)
         except ChainUnavailable as error:
             return Unknown(f"CHAIN: {error}")
         stopped = await self._stopped(operation, to)
@@ -231,18 +247,31 @@ class UsdcRail:
         if screening.clear:
             return None
         if screening.risk is Risk.SANCTIONED:
-            return Failed("WALLET_SANCTIONED")
+            return _refused(operation, "WALLET_SANCTIONED")
         if await self._wallets.is_approved(operation.operation_id, to):
             return None
         if not screening.complete:
             # Asked again with the next try, until somebody knows.
             return Unknown("SCREENING_INCOMPLETE")
-        return Failed(f"WALLET_RISK_{screening.risk.value}")
+        return _refused(operation, f"WALLET_RISK_{screening.risk.value}")
+
+
+def _refused(operation: Operation, code: str) -> Failed:
+    """Nothing has happened for certain only while custody was never asked."""
+    return Failed(code, nothing_happened=operation.attempts <= 1)
 
 
 def _end(account: Account) -> deposits.Step:
     """Close an account, or end it with the part that has come."""
     return deposits.settle_partial(account) if account.payments else deposits.close(account)
+
+
+def _metadata(account: Account) -> dict[str, str]:
+    return {
+        "escrow_id": account.escrow_id,
+        "operation_id": account.operation_id,
+        "contract_id": account.contract_id,
+    }
 
 
 def _senders_of(account: Account, operation: Operation) -> list[str]:

@@ -79,6 +79,8 @@ class Vault:
     deposits: dict[str, JSON] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     _read_to: int = -1
+    # One look at a time: what is half done would be done twice.
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Watch and send until cancelled."""
@@ -89,10 +91,11 @@ class Vault:
 
     async def tick(self) -> None:
         """Look at the chain once and go on with what is to be sent. Raises NodeError."""
-        head = int(await self.node.call("eth_blockNumber"), 16)
-        await self._watch(head)
-        for job in list(self.jobs.values()):
-            await self._go_on(job, head)
+        async with self._busy:
+            head = int(await self.node.call("eth_blockNumber"), 16)
+            await self._watch(head)
+            for job in list(self.jobs.values()):
+                await self._go_on(job, head)
 
     # Addresses and deposits.
 
