@@ -57,7 +57,7 @@ class Wallets:
             with path.open("rb") as file:
                 kept = json.loads(file.read(_FILE_BYTES_MAX))
             entropy = bytes(Account.decrypt(kept, password))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
             raise KeystoreError(f"{path}: {type(error).__name__}") from None
         return cls(entropy)
 
