@@ -5,7 +5,7 @@ Works on any broker: what the in-process cluster has no API for is left out as N
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,14 +167,6 @@ class Inspector:
             for record in await self._batch(start):
                 if key is None or record.key == key:
                     yield record
-
-    async def latest(self, topic: str, key: bytes) -> Record | None:
-        """Return the newest record of `key`, None when there is none (or no such topic)."""
-        newest: Record | None = None
-        with suppress(TopicUnknown):
-            async for record in self.records(topic, key=key):
-                newest = record
-        return newest
 
     async def _batch(self, start: Start | None) -> list[Record]:
         found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)

@@ -94,6 +94,9 @@ class Folding:
             raise MirrorGap(f"{self.escrow_id}: {event.sequence} after {self.version}")
         if event.sequence == self.version + 1:
             return Place.FENCED if event.fencing_token < self.fencing_token else Place.NEXT
+        if event.fencing_token < self.fencing_token:
+            # Whoever has the later events did not build them on this one.
+            return Place.FENCED
         at = max((t for sequence, t in self.known if sequence == event.sequence), default=0)
         return Place.SUPERSEDES if event.fencing_token > at else Place.FENCED
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -171,7 +172,7 @@ def _options() -> argparse.Namespace:
 async def _main(options: argparse.Namespace) -> None:
     apache = options.kafka == "apache" or (options.kafka is None and not missing_tools())
     directory = Path(tempfile.mkdtemp(prefix="bloxtr8-bench-"))
-    console = Console(stderr=options.json)
+    console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 120)
     async with AsyncExitStack() as undo:
         undo.callback(shutil.rmtree, directory, ignore_errors=True)
         stage = await Stage.open(undo, directory, apache=apache, fsync=options.fsync)

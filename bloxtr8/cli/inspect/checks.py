@@ -3,12 +3,10 @@
 from faust.cli import argument, option
 
 from bloxtr8.cli.inspect.command import JSON, ExitCode, Failed, Inspect, Uuid
+from bloxtr8.cli.inspect.table import table_records
 from bloxtr8.messaging import provision as planning
-from bloxtr8.messaging.inspection import Record
-from bloxtr8.messaging.topics import changelog_name
 from bloxtr8.store.verify import Report
 from bloxtr8.store.verify import verify as compare
-from proto.bloxtr8.escrow.v1.record_pb2 import EscrowRecord
 
 
 class provision(Inspect):  # noqa: N801 - the class's name is the command's
@@ -64,7 +62,9 @@ class verify(Inspect):  # noqa: N801
     options = (argument("escrow_id", type=Uuid(), required=False), JSON)
 
     async def work(self, *, escrow_id: str | None) -> ExitCode:
-        records = await self._records(escrow_id)
+        async with self.broker() as broker:
+            app_id = self.app.settings.kafka.app_id
+            records = await table_records(broker, app_id, escrow_id)
         async with self.database():
             report = await compare(escrow_id, records)
         if self.as_json:
@@ -73,16 +73,6 @@ class verify(Inspect):  # noqa: N801
             self._print(report, len(records))
         return ExitCode.OK if report.ok else ExitCode.DIFFERENT
 
-    async def _records(self, escrow_id: str | None) -> dict[str, EscrowRecord]:
-        """Return the records of the table, read from its changelog."""
-        topic = changelog_name(self.app.settings.kafka.app_id, "escrows")
-        key = None if escrow_id is None else escrow_id.encode()
-        newest: dict[str, EscrowRecord] = {}
-        async with self.broker() as broker:
-            async for change in broker.records(topic, key=key):
-                _keep_newest(newest, change)
-        return newest
-
     def _print(self, report: Report, records: int) -> None:
         self.print_table(
             f"{report.escrows} escrows, {report.events} events, {records} records",
@@ -90,22 +80,6 @@ class verify(Inspect):  # noqa: N801
             ((d.what, d.subject, d.expected, d.actual) for d in report.differences),
         )
         self.console.print("All agree." if report.ok else f"{len(report.differences)} differences.")
-
-
-def _keep_newest(newest: dict[str, EscrowRecord], change: Record) -> None:
-    escrow_id = change.key.decode()
-    if change.value is None:
-        newest.pop(escrow_id, None)
-        return
-    record = EscrowRecord.FromString(change.value)
-    known = newest.get(escrow_id)
-    # A worker that was paused may have written late; its token is the lower one.
-    if known is None or _version(record) >= _version(known):
-        newest[escrow_id] = record
-
-
-def _version(record: EscrowRecord) -> tuple[int, int]:
-    return record.fencing_token, record.escrow.sequence
 
 
 def _summary(report: Report, records: int) -> dict[str, object]:

@@ -15,7 +15,7 @@ from bloxtr8.cli.inspect.command import (
     Inspect,
     escrow_argument,
 )
-from bloxtr8.messaging.topics import changelog_name
+from bloxtr8.cli.inspect.table import table_records
 from bloxtr8.store.database import fetch, fetchrow
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.escrow.v1.record_pb2 import Escrow, EscrowRecord
@@ -79,12 +79,9 @@ class escrow(Inspect):  # noqa: N801 - the class's name is the command's
 
     async def _record(self, escrow_id: str) -> EscrowRecord | None:
         # The table lives in the worker that has the partition; its changelog is for everyone.
-        topic = changelog_name(self.app.settings.kafka.app_id, "escrows")
         async with self.broker() as broker:
-            newest = await broker.latest(topic, escrow_id.encode())
-        if newest is None or newest.value is None:
-            return None
-        return EscrowRecord.FromString(newest.value)
+            found = await table_records(broker, self.app.settings.kafka.app_id, escrow_id)
+        return found.get(escrow_id)
 
     def _print(
         self,
