@@ -197,9 +197,10 @@ def _operations(report: Report, escrow: Escrow, money: Mapping[str, Any]) -> Non
     for name, amount in expected.items():
         report.differ(f"operations confirmed {name}", escrow.escrow_id, amount, money[name])
     if money["received_minor"] is not None:
+        # Foreign money stands in the funds from when its return is ordered.
         in_minor = escrow.received_minor + sum(
             stray.amount_minor
             for stray in escrow.stray
-            if stray.currency in (0, escrow.price.currency)
+            if stray.currency == escrow.price.currency or stray.status != types.LEG_STATUS_DEFERRED
         )
         report.differ("funds received", escrow.escrow_id, in_minor, money["received_minor"])
