@@ -30,8 +30,8 @@ class Events:
 
     async def say(
         self, tx: Transaction, actor: Actor, subject_id: UUID, body: Message, now: datetime
-    ) -> None:
-        """Say `body` about the user or listing `subject_id` when `tx` commits.
+    ) -> UUID:
+        """Say `body` about a user or listing when `tx` commits; return the event's id.
 
         The subject's row is locked by `tx`, so that facts about it keep their order.
         """
@@ -45,3 +45,4 @@ class Events:
         )
         getattr(event, _FIELDS[body.DESCRIPTOR.full_name]).CopyFrom(body)
         await enqueue(tx, MARKETPLACE_EVENTS, event, self._signer)
+        return UUID(event.metadata.message_id)

@@ -1,0 +1,29 @@
+"""The listings agent: a trade's end reaches its listing; time reaches listings and offers."""
+
+from typing import Any
+
+from bloxtr8.market import reservations
+from bloxtr8.market.actors import Actor
+from bloxtr8.market.place import Change, Marketplace
+from bloxtr8.market.sweeps import Sweeper
+from bloxtr8.messaging.app import BloxtrApp
+from bloxtr8.messaging.handling import Delivery
+from bloxtr8.messaging.topics import ESCROW_EVENTS
+from bloxtr8.store.database import Transaction, run_in_transaction
+from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
+
+
+def register(app: BloxtrApp, place: Marketplace) -> None:
+    async def handle(message: Any, _delivery: Delivery) -> None:
+        assert isinstance(message, EscrowEvent)
+        if reservations.outcome_of(message) is None:
+            return
+
+        async def work(tx: Transaction) -> None:
+            change = Change(tx, Actor.system(), place, app.clock.now())
+            await reservations.apply(change, message)
+
+        await run_in_transaction(work)
+
+    app.handle(ESCROW_EVENTS, handle, name="listings")
+    app.background("marketplace", Sweeper(place).run)

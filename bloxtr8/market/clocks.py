@@ -1,0 +1,60 @@
+"""The one clock table of people, listings, offers and contracts.
+
+Logic, contract text and messages read it. The escrow's own clocks are in
+`bloxtr8.escrow.deadlines`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+# Where an outage stops people from acting before these clocks end.
+_WHERE_PEOPLE_ACT = frozenset({"ALL", "WEB", "BOT", "ROBLOX"})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long something lasts, what starts it, what happens at its end.
+
+    `reminders` are percentages of the length; `scopes`: outages of which move the end.
+    """
+
+    length: timedelta
+    starts_at: str
+    then: str
+    reminders: tuple[int, ...] = ()
+    scopes: frozenset[str] = frozenset()
+
+
+OFFER = Span(
+    timedelta(hours=72), "offers.created_at", "EXPIRED", (50, 90), scopes=_WHERE_PEOPLE_ACT
+)
+OFFER_DRAFT = Span(timedelta(minutes=30), "last save", "deleted")
+SIGNING = Span(
+    timedelta(hours=72), "contracts.rendered_at", "VOID", (50, 90), scopes=_WHERE_PEOPLE_ACT
+)
+OAUTH_STATE = Span(timedelta(minutes=10), "creation", "unusable")
+LINK_TOKEN = Span(timedelta(minutes=15), "creation", "unusable")
+VERIFIED = Span(timedelta(hours=24), "the check", "asked again")
+NOT_OWNER = Span(timedelta(minutes=15), "the check", "asked again")
+ACCESS_TOKEN = Span(timedelta(minutes=10), "issue", "sign in again")
+REFRESH_TOKEN = Span(timedelta(days=7), "last use", "sign in again")
+SECOND_APPROVAL = Span(timedelta(hours=72), "request", "EXPIRED")
+LISTING_STALE = Span(timedelta(days=90), "listings.updated_at", "INACTIVE")
+OWNERSHIP_RECHECK = Span(timedelta(days=7), "listings.last_verified_at", "checked again")
+MEMBERSHIP = Span(timedelta(minutes=15), "the answer of Discord", "asked again")
+
+TABLE = {
+    "offer": OFFER,
+    "offer_draft": OFFER_DRAFT,
+    "signing": SIGNING,
+    "oauth_state": OAUTH_STATE,
+    "link_token": LINK_TOKEN,
+    "ownership_verified": VERIFIED,
+    "ownership_not_owner": NOT_OWNER,
+    "access_token": ACCESS_TOKEN,
+    "refresh_token": REFRESH_TOKEN,
+    "second_approval": SECOND_APPROVAL,
+    "listing_stale": LISTING_STALE,
+    "ownership_recheck": OWNERSHIP_RECHECK,
+    "guild_membership": MEMBERSHIP,
+}

@@ -1,0 +1,24 @@
+"""A marketplace on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from bloxtr8.config import PostgresSettings, Settings
+from bloxtr8.messaging.signatures import Keyring
+from bloxtr8.store import database
+from tests.integration.trading.world import World
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    return Keyring.generate()
+
+
+@pytest.fixture
+async def world(postgres_dsn: str, keyring: Keyring) -> AsyncIterator[World]:
+    pool = PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=20)
+    await database.open_database(Settings(postgres=pool))
+    yield World(keyring)
+    await database.close_database()
