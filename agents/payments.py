@@ -12,6 +12,7 @@ from bloxtr8.payments.pg_store import PostgresStore
 from bloxtr8.payments.rails import Rail
 from bloxtr8.payments.service import BadCommand, PaymentService
 from bloxtr8.payments.stripe_rail import StripeRail
+from bloxtr8.payments.usdc import wiring
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 
@@ -39,3 +40,9 @@ def register(app: BloxtrApp) -> None:
     app.background("payments-executor", executor.run)
     app.background("payments-held", lambda: watch_held(app.clock))
     app.on_close(stripe.close)
+    if wiring.is_set_up(app.settings):
+        usdc = wiring.put_together(app.settings, store, app.clock, executor.wake)
+        rails["USDC_BASE"] = usdc.rail
+        for name, loop in usdc.loops.items():
+            app.background(name, loop)
+        app.on_close(usdc.close)

@@ -163,13 +163,21 @@ class Book:
             self.learned.append(artifact.ref)
         self.artifacts[artifact.ref] = artifact
 
-    def take_back(self, refund: Artifact, payment_ref: str) -> None:
-        """Count a refund that the bank sent back as money that only goes back again."""
-        assert self.funds is not None, "an escrow with a refund has funds"
-        stray = self.funds.stray_received_minor + (refund.amount_minor or 0)
+    def receive_stray(self, receipt: Artifact) -> None:
+        """Count a receipt that only goes back and never counted toward the escrow."""
+        assert self.funds is not None, "an escrow with a receipt has funds"
+        stray = self.funds.stray_received_minor + (receipt.amount_minor or 0)
         self.funds = replace(self.funds, stray_received_minor=stray)
-        body = {**refund.body, "returned": True, "payment_ref": payment_ref}
-        self.keep(replace(refund, status=STRAY, body=body))
+        self.keep(replace(receipt, status=STRAY))
+
+    def take_back_payout(self, transfer_ref: str, total_minor: int) -> int:
+        """Note that so much of a transfer has come back; return how much of it is new."""
+        transfer = self.artifacts[transfer_ref]
+        known = taken_back_minor(transfer)
+        if total_minor <= known:
+            return 0
+        self.keep(replace(transfer, body={**transfer.body, "taken_back_minor": total_minor}))
+        return total_minor - known
 
     def receive(self, receipt: Artifact, *, stray: bool = False) -> None:
         """Count a receipt toward the escrow, or move a counted one to what only goes back."""
@@ -209,6 +217,11 @@ class Book:
                 **body,
             )
         )
+
+
+def taken_back_minor(transfer: Artifact) -> int:
+    """Return how much of a transfer is known to have come back, in minor units."""
+    return int(transfer.body.get("taken_back_minor") or 0)
 
 
 def metadata_of(operation: Operation) -> common.Metadata:

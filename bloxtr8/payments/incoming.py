@@ -1,5 +1,6 @@
 """Taking a provider's facts into the book: ask about what was heard, say what is certain."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from bloxtr8.payments import book as books
@@ -62,14 +63,16 @@ def _sent_back(book: Book, refund: Operation, ref: str, now: datetime) -> None:
     known = book.artifacts.get(ref)
     if refund.kind not in operations.REFUNDS or known is None or known.status in books.PAID:
         return
-    book.take_back(known, refund.destination or refund.payment_ref or "")
+    paid_by = refund.destination or refund.payment_ref or ""
+    body = {**known.body, "returned": True, "payment_ref": paid_by}
+    book.receive_stray(replace(known, body=body))
     book.tasks.append(StaffTask("RECONCILIATION", ref, refund.amount_minor))
-    body = payments.PaymentSucceeded(
+    received = payments.PaymentSucceeded(
         operation_id=refund.operation_id,
         payment_ref=ref,
         amount=money(refund.amount_minor, refund.currency),
     )
-    book.say(now, refund, (ref, "RETURNED"), payment_succeeded=body)
+    book.say(now, refund, (ref, "RETURNED"), payment_succeeded=received)
 
 
 def _attempt_failed(
@@ -89,12 +92,14 @@ def _taken_back(book: Book, fact: TransferTakenBack, cause: common.Metadata, now
         entry.kind is Kind.PAYOUT and entry.provider_ref == fact.ref
         for entry in book.operations.values()
     )
-    if not known:
+    if not known or fact.ref not in book.artifacts:
         book.tasks.append(StaffTask("RECONCILIATION", fact.ref, fact.amount_minor))
         return
-    body = payments.TransferReversed(
-        provider_ref=fact.ref, amount=money(fact.amount_minor, fact.currency)
-    )
+    # The provider tells the total each time, in any order; what is said is what came on top.
+    fresh = book.take_back_payout(fact.ref, fact.amount_minor)
+    if not fresh:
+        return
+    body = payments.TransferReversed(provider_ref=fact.ref, amount=money(fresh, fact.currency))
     book.say(now, cause, (fact.ref, "REVERSED", fact.amount_minor), transfer_reversed=body)
 
 

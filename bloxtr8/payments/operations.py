@@ -196,6 +196,12 @@ def finish(operation: Operation, now: datetime, **result: Any) -> Operation:
     return replace(_released(operation), result={**operation.result, **result}, finished_at=now)
 
 
+def ask_again(operation: Operation, at: datetime) -> Operation:
+    """Return a confirmed one due at `at`, whether it was finished or not."""
+    assert operation.status is Status.CONFIRMED, "only what is confirmed is asked about again"
+    return replace(_released(operation), not_before=at, finished_at=None)
+
+
 def aim(operation: Operation, payment_ref: str) -> Operation:
     """Return a cancellation that knows which instrument it is about."""
     assert operation.kind is Kind.CANCEL, "only a cancellation is about an instrument"

@@ -106,9 +106,17 @@ class PostgresStore:
 
     @asynccontextmanager
     async def open(self, escrow_id: str, event: ProviderEvent | None = None) -> AsyncIterator[Book]:
+        async with self.open_with(escrow_id, event) as (_, book):
+            yield book
+
+    @asynccontextmanager
+    async def open_with(
+        self, escrow_id: str, event: ProviderEvent | None = None
+    ) -> AsyncIterator[tuple[Transaction, Book]]:
+        """Open the book with the transaction that it is kept in, for what belongs to it."""
         async with transaction() as tx:
             book = await _read(tx, escrow_id, event)
-            yield book
+            yield tx, book
             await self._write(tx, book)
             if event is not None:
                 await _mark_handled(tx, event, escrow_id, self._clock.now())

@@ -63,15 +63,20 @@ class Receipt:
     livemode: bool
     metadata: dict[str, str]
     fee_currency: str = ""  # empty: that of the receipt
+    risk: str = ""  # of its senders, where somebody was asked
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a buyer pays with: a PaymentIntent, a deposit address. `receipt` when PAID."""
+    """What a buyer pays with: a PaymentIntent, a deposit address. `receipt` when PAID.
+
+    `strays`: what came by it besides, and can only go back.
+    """
 
     ref: str
     status: InstrumentStatus
     receipt: Receipt | None = None
+    strays: tuple[Receipt, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.receipt is not None) == (self.status is InstrumentStatus.PAID)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bloxtr8 import telemetry
 from bloxtr8.payments import book as books
-from bloxtr8.payments import disputes, operations
+from bloxtr8.payments import operations
 from bloxtr8.payments.book import Artifact, Book, StaffTask, money
 from bloxtr8.payments.operations import REFUNDS, Kind, Operation, Status
 from bloxtr8.payments.rails import (
@@ -16,10 +16,9 @@ from bloxtr8.payments.rails import (
     InstrumentStatus,
     Outcome,
     Pending,
-    Receipt,
     Unknown,
 )
-from proto.bloxtr8.common.v1.common_pb2 import Money
+from bloxtr8.payments.receipts import ASK_AGAIN, take_receipts
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 ALREADY_PAID = "ALREADY_PAID"
@@ -88,98 +87,22 @@ def settle_instrument(
     intent = _intent_of(book, operation, instrument.ref)
     if intent is not None and intent.provider_ref is None:
         intent = _created(book, intent, instrument, now)
+    open_question = take_receipts(book, intent, instrument, now, livemode)
     if instrument.receipt is not None:
-        receive(book, intent, instrument.receipt, now, livemode)
         _refuse_cancel(book, operation, now)
     elif instrument.status is InstrumentStatus.CANCELLED:
         instrument_cancelled(book, intent, instrument.ref, now)
     elif instrument.status is InstrumentStatus.PROCESSING and intent is not None:
         processing(book, intent, now)
+    if intent is not None and open_question:
+        book.put(operations.ask_again(book.operations[intent.operation_id], now + ASK_AGAIN))
     current = book.operations[operation.operation_id]
-    if current.due:
+    if current.due and not (open_question and current.kind is Kind.INTENT):
         # Cancelling has to be tried again; an open instrument is only looked at now and then.
         cancelling = current.kind is Kind.CANCEL
         book.put(
             operations.doubt(current, "STILL_OPEN", now) if cancelling else _later(current, now)
         )
-
-
-def receive(
-    book: Book, intent: Operation | None, receipt: Receipt, now: datetime, livemode: bool
-) -> None:
-    """Record a payment once: held if it is exactly what was asked for, else for review."""
-    known = book.artifacts.get(receipt.payment_ref)
-    if intent is None or (known is not None and known.status in books.PAID):
-        return
-    same_currency = receipt.currency == intent.currency
-    book.receive(
-        Artifact(
-            books.INTENT,
-            receipt.payment_ref,
-            intent.operation_id,
-            receipt.amount_minor,
-            receipt.currency,
-            books.RECEIVED if same_currency else books.FOREIGN,
-            {"charge_ref": receipt.charge_ref},
-        )
-    )
-    if receipt.charge_ref:
-        _keep_charge(book, intent, receipt)
-    book.put(operations.finish(intent, now, paid=receipt.payment_ref))
-    _say_receipt(book, intent, receipt, _mismatch(intent, receipt, livemode), now)
-    disputes.apply_waiting(book, receipt.payment_ref, now)
-
-
-def _say_receipt(
-    book: Book, intent: Operation, receipt: Receipt, mismatch: str, now: datetime
-) -> None:
-    amount = money(receipt.amount_minor, receipt.currency)
-    fee = _fee(receipt)
-    fact = ("receipt", receipt.payment_ref)
-    if mismatch:
-        review = payments.FundsUnderReview(
-            operation_id=intent.operation_id,
-            payment_ref=receipt.payment_ref,
-            amount=amount,
-            reason=mismatch,
-            provider_fee=fee,
-        )
-        book.say(now, intent, fact, funds_under_review=review)
-        return
-    succeeded = payments.PaymentSucceeded(
-        operation_id=intent.operation_id,
-        payment_ref=receipt.payment_ref,
-        amount=amount,
-        provider_fee=fee,
-        charge_ref=receipt.charge_ref,
-    )
-    book.say(now, intent, fact, payment_succeeded=succeeded)
-
-
-def _fee(receipt: Receipt) -> Money | None:
-    if receipt.fee_minor is None:
-        return None
-    # Taken in the currency that the provider settles in, which need not be the buyer's.
-    fee = money(receipt.fee_minor, receipt.fee_currency or receipt.currency)
-    return fee if fee.currency else None
-
-
-def _mismatch(intent: Operation, receipt: Receipt, livemode: bool) -> str:
-    """Return in which way a payment is not the one that was asked for; "" when it is."""
-    if receipt.currency != intent.currency:
-        return "WRONG_CURRENCY"
-    if receipt.amount_minor != intent.amount_minor:
-        small = receipt.amount_minor < intent.amount_minor
-        return "AMOUNT_TOO_SMALL" if small else "AMOUNT_TOO_LARGE"
-    if receipt.livemode != livemode:
-        return "LIVEMODE"
-    wanted = {
-        "escrow_id": intent.escrow_id,
-        "operation_id": intent.operation_id,
-        "contract_id": intent.contract_id or "",
-    }
-    given = {name: receipt.metadata.get(name, "") for name in wanted}
-    return "" if given == wanted else "METADATA"
 
 
 def instrument_cancelled(book: Book, intent: Operation | None, ref: str, now: datetime) -> None:
@@ -374,18 +297,5 @@ def _keep(book: Book, operation: Operation, kind: str, status: str) -> None:
             operation.amount_minor,
             operation.currency,
             status,
-        )
-    )
-
-
-def _keep_charge(book: Book, intent: Operation, receipt: Receipt) -> None:
-    book.keep(
-        Artifact(
-            books.CHARGE,
-            receipt.charge_ref,
-            intent.operation_id,
-            receipt.amount_minor,
-            receipt.currency,
-            "CONFIRMED",
         )
     )

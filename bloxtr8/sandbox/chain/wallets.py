@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from bloxtr8.sandbox.chain import token as tokens
-from bloxtr8.sandbox.chain.evm import Account
+from bloxtr8.sandbox.chain.evm import Account, Call
 from bloxtr8.sandbox.chain.ledger import Chain
 from bloxtr8.sandbox.chain.token import Token
 
@@ -68,6 +68,12 @@ class Bank:
 
     def give_gas(self, to: str, wei: int) -> bytes:
         return self.send(MINTER, raw(to), b"", wei)
+
+    def balance(self, token: Token, address: str) -> int:
+        """Return what `address` has of `token`, in minor units."""
+        data = tokens.BALANCE_OF + word(raw(address))
+        call = Call(raw(MINTER.address), token.address, data)
+        return int.from_bytes(self._chain.call(self._chain.head, call)[0], "big")
 
     def blacklist(self, token: Token, address: str) -> bytes:
         return self.send(MINTER, token.address, tokens.BLACKLIST + word(raw(address)))

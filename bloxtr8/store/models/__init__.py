@@ -44,6 +44,14 @@ from bloxtr8.store.models.plumbing import (
 )
 from bloxtr8.store.models.reconciliation import Discrepancy, ReconciliationRun, StatementLine
 from bloxtr8.store.models.roblox import AssetVerification, RobloxCacheEntry, RobloxSnapshot
+from bloxtr8.store.models.usdc import (
+    ChainCursor,
+    ChainTransaction,
+    DepositAccount,
+    DepositNumber,
+    ScreeningAnswer,
+    WalletScreening,
+)
 
 __all__ = [
     "Account",
@@ -51,10 +59,14 @@ __all__ = [
     "AssetVerification",
     "AuditEntry",
     "AuditSeal",
+    "ChainCursor",
+    "ChainTransaction",
     "Consent",
     "Contract",
     "DeadLetter",
     "DeadlineExtension",
+    "DepositAccount",
+    "DepositNumber",
     "Discrepancy",
     "Dispute",
     "DisputeEvidence",
@@ -88,6 +100,7 @@ __all__ = [
     "Report",
     "RobloxCacheEntry",
     "RobloxSnapshot",
+    "ScreeningAnswer",
     "Session",
     "StaffMember",
     "StaffNote",
@@ -95,5 +108,6 @@ __all__ = [
     "StatementLine",
     "User",
     "UserBlock",
+    "WalletScreening",
     "WebhookEvent",
 ]

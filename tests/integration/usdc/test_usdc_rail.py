@@ -79,8 +79,8 @@ async def test_intent_is_open_then_processing_then_paid(world: World, rail: Usdc
         "escrow_id": ESCROW,
         "operation_id": intent.operation_id,
         "contract_id": "",
-        "risk": "LOW",
     }
+    assert found.receipt.risk == "LOW"
 
 
 async def test_unknown_intent_is_absent(rail: UsdcRail) -> None:

@@ -1,0 +1,134 @@
+"""The USDC rail put together from settings: nodes, custody, screening, watcher, sweeper."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from bloxtr8 import telemetry
+from bloxtr8.clock import Clock
+from bloxtr8.config import Settings
+from bloxtr8.crypto import DataKeys
+from bloxtr8.payments.pg_store import PostgresStore
+from bloxtr8.payments.screening.chainalysis import ChainalysisScreener
+from bloxtr8.payments.screening.pg_store import PostgresScreenings
+from bloxtr8.payments.screening.service import WalletScreening
+from bloxtr8.payments.screening.trm import TrmScreener
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
+from bloxtr8.payments.usdc.custody import Custody
+from bloxtr8.payments.usdc.http_custodian import HttpCustodian
+from bloxtr8.payments.usdc.networks import Network
+from bloxtr8.payments.usdc.onchain import OnchainCustodian
+from bloxtr8.payments.usdc.pg_accounts import PostgresAccounts
+from bloxtr8.payments.usdc.pg_outgoing import PostgresNumbers, PostgresOutgoing
+from bloxtr8.payments.usdc.pg_wallets import PostgresWallets
+from bloxtr8.payments.usdc.policy import DepthPolicy
+from bloxtr8.payments.usdc.proofs import Prover
+from bloxtr8.payments.usdc.rail import Parts, UsdcRail
+from bloxtr8.payments.usdc.sending import Sender
+from bloxtr8.payments.usdc.sweeps import Alarms, Sweeper
+from bloxtr8.payments.usdc.wallets import Wallets
+from bloxtr8.payments.usdc.watcher import Watcher
+from bloxtr8.store import leadership
+
+ONCHAIN = "onchain"
+# Advisory locks: one worker watches, one sweeps.
+_WATCH, _SWEEP = 0x626C_6F78_0021, 0x626C_6F78_0022
+_SWEEP_PAUSE_S = 15.0
+
+_log = telemetry.get_logger(__name__)
+
+Close = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class UsdcParts:
+    """`loops`: what has to run from start to stop, by name."""
+
+    rail: UsdcRail
+    watcher: Watcher
+    accounts: PostgresAccounts
+    loops: dict[str, Callable[[], Awaitable[None]]]
+    closing: tuple[Close, ...]
+
+    async def close(self) -> None:
+        for close in self.closing:
+            await close()
+
+
+def is_set_up(settings: Settings) -> bool:
+    """Tell whether this deployment takes USDC."""
+    return bool(settings.base.rpc_urls)
+
+
+def put_together(
+    settings: Settings, store: PostgresStore, clock: Clock, on_work: Callable[[], None]
+) -> UsdcParts:
+    """Return the rail of `settings`; nothing is asked of anybody yet.
+
+    Raises ValueError and KeystoreError for settings that contradict themselves.
+    """
+    base = settings.base
+    network = Network.of(base)
+    nodes = [Chain(url, base) for url in base.rpc_urls]
+    prover = Prover(nodes, network, DepthPolicy.of(base))
+    accounts = PostgresAccounts(store, base.chain_id, clock, on_work)
+    closing: list[Close] = [node.close for node in nodes]
+    loops: dict[str, Callable[[], Awaitable[None]]] = {}
+    custody: Custody
+    if base.custody == ONCHAIN:
+        custody, sweeper = _onchain(settings, prover, network)
+        loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(sweeper, accounts))
+    else:
+        custodian = HttpCustodian(settings.custodian, base, prover, clock)
+        closing.append(custodian.close)
+        custody = custodian
+    watcher = Watcher(accounts, prover, network, custody, log_blocks=base.log_blocks)
+    screening, screeners = _screening(settings, clock)
+    closing += [screener.close for screener in screeners]
+    loops["usdc-watcher"] = lambda: leadership.lead(_WATCH, lambda: watcher.run(base.poll_s))
+    parts = Parts(custody, accounts, watcher, nodes[0], screening, PostgresWallets(clock))
+    rail = UsdcRail(parts, livemode=settings.stripe.livemode)
+    return UsdcParts(rail, watcher, accounts, loops, tuple(closing))
+
+
+def _onchain(
+    settings: Settings, prover: Prover, network: Network
+) -> tuple[OnchainCustodian, Sweeper]:
+    base = settings.base
+    password = base.keystore_password.get_secret_value()
+    wallets = Wallets.load(Path(base.keystore_file), password)
+    numbers = PostgresNumbers()
+    sender = Sender(PostgresOutgoing(), wallets, prover, network, fee_max_wei=base.fee_max_wei)
+    custody = OnchainCustodian(wallets, numbers, sender, network)
+    alarms = Alarms(base.gas_alert_wei, base.float_max_minor)
+    return custody, Sweeper(sender, numbers, network, str(wallets.hot.address), alarms)
+
+
+def _screening(
+    settings: Settings, clock: Clock
+) -> tuple[WalletScreening, tuple[TrmScreener, ChainalysisScreener]]:
+    screeners = (
+        TrmScreener(settings.screening, clock),
+        ChainalysisScreener(settings.screening, clock),
+    )
+    service = WalletScreening(
+        screeners,
+        PostgresScreenings(),
+        DataKeys.load(settings.keys.directory, create=settings.keys.create),
+        clock,
+        kept_for=timedelta(hours=settings.screening.kept_hours),
+        limit_s=settings.screening.timeout_s,
+    )
+    return service, screeners
+
+
+async def _sweep(sweeper: Sweeper, accounts: PostgresAccounts) -> None:
+    while True:
+        try:
+            await sweeper.step(await accounts.unswept())
+            await sweeper.balances()
+        except ChainUnavailable as error:
+            _log.warning("chain_unavailable", reason=str(error))
+        await asyncio.sleep(_SWEEP_PAUSE_S)
