@@ -120,18 +120,20 @@ async def pause(change: Change, listing_id: UUID) -> Row:
     return after
 
 
-async def relist(change: Change, listing_id: UUID, evidence: Evidence) -> Row:
+async def relist(change: Change, listing_id: UUID, evidence: Evidence | None) -> Row:
     """Put an INACTIVE listing up again, unless a moderator has to do it.
 
+    `evidence` is None when the listing could not be put up before the transaction began.
     Raises NotFound, Forbidden, InvalidState, NotOwner, LimitReached, TierRequired.
     """
     rights = await standing.require_tier(
         change.tx, change.actor, change.place.policy, change.now, lock=Lock.COUNT
     )
-    evidence.require_same(rights)
     row = await _own(change, listing_id)
-    if row["status"] != "INACTIVE" or row["hold_reason"] in rules.HOLDS_OF_STAFF:
+    waits = row["status"] == "INACTIVE" and row["hold_reason"] not in rules.HOLDS_OF_STAFF
+    if not waits or evidence is None:
         raise InvalidState(current_status=row["status"], hold_reason=row["hold_reason"])
+    evidence.require_same(rights)
     if await _open_listings(change, rights.user_id) > rules.open_listings_max(rights.tier):
         raise LimitReached("You have more open listings than your tier allows.")
     return await put_up(change, row, evidence)

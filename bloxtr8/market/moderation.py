@@ -26,13 +26,14 @@ async def take_down(change: Change, listing_id: UUID, reason: str) -> Row:
     return after
 
 
-async def approve(change: Change, listing_id: UUID, reason: str, evidence: Evidence) -> Row:
-    """Put up a listing that waits for a moderator.
+async def approve(change: Change, listing_id: UUID, reason: str, evidence: Evidence | None) -> Row:
+    """Put up a listing that waits for a moderator; None for `evidence` if it did not wait.
 
     Raises NotFound, ConflictOfInterest, InvalidState and NotOwner.
     """
     row = await _of_other(change, listing_id)
-    if row["status"] != "INACTIVE" or row["hold_reason"] not in rules.HOLDS_OF_STAFF:
+    waits = row["status"] == "INACTIVE" and row["hold_reason"] in rules.HOLDS_OF_STAFF
+    if not waits or evidence is None:
         raise InvalidState(current_status=row["status"], hold_reason=row["hold_reason"])
     seller = await change.tx.fetchrow(
         "SELECT u.status, a.external_id FROM users u LEFT JOIN accounts a ON a.user_id = u.id"

@@ -100,10 +100,13 @@ SELLER_AND_SNAPSHOT = (
 JOINS = "JOIN users u ON u.id = l.seller_id JOIN roblox_snapshots s ON s.id = l.snapshot_id"
 
 
-async def listing(name: str | UUID) -> Row | None:
-    """Return one listing by id or reference, as a reader is shown it; None when there is none."""
+async def listing(name: str | UUID, tx: Transaction | None = None) -> Row | None:
+    """Return one listing by id or reference, as a reader is shown it; None when there is none.
+
+    Read in `tx` if given.
+    """
     column = "id" if isinstance(name, UUID) else "ref"
-    return await database.fetchrow(
+    return await (tx or database).fetchrow(
         f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT},"  # noqa: S608
         " (SELECT count(*) FROM offers o WHERE o.listing_id = l.id AND o.status = 'PENDING')"
         f" AS open_offers FROM listings l {JOINS} WHERE l.{column} = $1",
@@ -195,10 +198,10 @@ SELECT_OFFERS = (
 )
 
 
-async def offer(name: str | UUID) -> offer_rows.Row | None:
+async def offer(name: str | UUID, tx: Transaction | None = None) -> offer_rows.Row | None:
     """Return one offer by id or reference as a reader is shown it; None when there is none."""
     column = "id" if isinstance(name, UUID) else "ref"
-    return await database.fetchrow(f"{SELECT_OFFERS} WHERE o.{column} = $1", name)
+    return await (tx or database).fetchrow(f"{SELECT_OFFERS} WHERE o.{column} = $1", name)
 
 
 async def thread(root_id: UUID) -> Sequence[offer_rows.Row]:

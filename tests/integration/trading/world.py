@@ -193,7 +193,7 @@ class World:
     # --- what is written -----------------------------------------------------------------
 
     async def row(self, table: str, row_id: UUID) -> Row:
-        found = await database.fetchrow(f"SELECT * FROM {table} WHERE id = $1", row_id)  # noqa: S608
+        found = await database.fetchrow(f"SELECT * FROM {table} WHERE id = $1", row_id)
         assert found is not None
         return found
 
@@ -226,4 +226,4 @@ class World:
             spec = BY_NAME[row["topic"]]
             message = spec.message.FromString(row["payload"])
             assert getattr(message, spec.key_field) == row["key"]
-            assert envelope.SCHEMA_VERSION == message.metadata.schema_version
+            assert message.metadata.schema_version == envelope.SCHEMA_VERSION

@@ -1,0 +1,89 @@
+"""What the views of listings and offers share: who reads, what is named, one change at a time."""
+
+import re
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from bloxtr8.access import sessions
+from bloxtr8.access.identity import Identity, StaffRole
+from bloxtr8.errors import BadHeader, NotFound, PreconditionRequired
+from bloxtr8.market import refs
+from bloxtr8.market.place import Change
+from bloxtr8.messaging.envelope import is_uuid
+from bloxtr8.store import database
+from bloxtr8.store.database import Transaction
+from web.actors import actor_of
+from web.authentication import authenticate
+from web.call import Call
+from web.routes import Reply
+from web.submission import once
+from web.trading_answers import Viewer
+
+_ETAG = re.compile(r'"([1-9][0-9]{0,9})"')
+
+
+async def viewer_of(call: Call) -> Viewer:
+    """Return who reads; nobody has to be signed in, but a credential that is given must be good."""
+    identity = call.identity or authenticate(call.request, call.deps.tokens, call.deps.settings)
+    if identity is None:
+        return Viewer(None, None)
+    return Viewer(UUID(identity.user_id), await _role(identity))
+
+
+async def _role(identity: Identity) -> StaffRole | None:
+    """Return the reader's staff role, for those who signed in with a second factor."""
+    if not identity.mfa:
+        return None
+    async with database.transaction() as tx:
+        return await sessions.staff_role(tx, identity.user_id)
+
+
+async def change_once(call: Call, work: Callable[[Change], Awaitable[Reply]]) -> Reply:
+    """Do `work` in one transaction of the caller's, with their idempotency key."""
+
+    async def in_transaction(tx: Transaction) -> Reply:
+        return await work(Change(tx, actor_of(call), call.deps.place, call.now))
+
+    return await once(call, in_transaction)
+
+
+def told(answer: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """Return an answer in the form that is also kept for a repeated request."""
+    return Reply(answer.model_dump(mode="json", by_alias=True), status, headers)
+
+
+def etag(version: int) -> dict[str, str]:
+    """Return the header that names a version."""
+    return {"ETag": f'"{version}"'}
+
+
+def if_match(call: Call) -> int:
+    """Return the version that the caller has seen; raises PreconditionRequired and BadHeader."""
+    given = call.request.headers.get("If-Match")
+    if given is None:
+        raise PreconditionRequired
+    match = _ETAG.fullmatch(given.strip())
+    if match is None:
+        raise BadHeader('If-Match is not of the form "<version>".')
+    return int(match[1])
+
+
+def named(call: Call, parameter: str) -> UUID | str:
+    """Return what the path names, by id or by reference; raises NotFound for neither."""
+    text = call.parameter(parameter)
+    if is_uuid(text):
+        return UUID(text)
+    ref = refs.normalised(text)
+    if ref is None:
+        raise NotFound
+    return ref
+
+
+def id_of(call: Call, parameter: str) -> UUID:
+    """Return the id in the path; raises NotFound for what is none."""
+    text = call.parameter(parameter)
+    if not is_uuid(text):
+        raise NotFound
+    return UUID(text)
