@@ -6,9 +6,12 @@ from functools import partial
 from aiohttp import web
 
 from bloxtr8.access.tokens import AccessTokens
+from bloxtr8.market.asking import Trading
+from bloxtr8.market.market import Market, make_market
 from bloxtr8.payments.pg_store import IntentReader
 from bloxtr8.payments.service import PaymentPages
 from bloxtr8.payments.stripe_rail import StripeRail
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.addresses import networks_of
 from web.deps import DEPS, Deps, Process
 from web.limits import Limiter
@@ -17,12 +20,21 @@ from web.routes import Route
 from web.serve import serve
 from web.views import (
     approvals,
+    auth,
     disputes,
     escrows,
+    experiences,
     internal,
+    linking,
+    listings,
+    me,
+    offers,
     operations,
     payments,
     staff,
+    staff_listings,
+    staff_people,
+    statistics,
     system,
     trade,
     webhooks,
@@ -39,6 +51,15 @@ ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *staff.ROUTES,
     *approvals.ROUTES,
+    *auth.ROUTES,
+    *linking.ROUTES,
+    *me.ROUTES,
+    *experiences.ROUTES,
+    *staff_people.ROUTES,
+    *listings.ROUTES,
+    *offers.ROUTES,
+    *staff_listings.ROUTES,
+    *statistics.ROUTES,
 )
 # What a worker without the API serves: how it is, and its table to the other workers.
 _AGENTS_ROUTES = (*system.ROUTES, *internal.ROUTES)
@@ -69,14 +90,27 @@ def _deps(application: web.Application, process: Process) -> Deps:
     settings, clock = process.settings, process.clock
     stripe = StripeRail(settings.stripe, clock)
 
+    tokens = AccessTokens.from_settings(settings, clock)
+    trading = Trading()
+    people = _market(process, tokens, trading) if settings.role != "agents" else None
+
     async def close(_application: web.Application) -> None:
         await stripe.close()
+        if people is not None:
+            await people.close()
 
     application.on_cleanup.append(close)
     return Deps(
         process=process,
-        tokens=AccessTokens.from_settings(settings, clock),
+        tokens=tokens,
         limiter=Limiter(settings.web.rate_percent, time.monotonic),
         payment_pages=PaymentPages(IntentReader(), stripe, settings.stripe.publishable_key, clock),
+        people=people,
+        trading=trading.open(people, process.keyring) if people is not None else None,
         proxies=networks_of(settings.web.trusted_proxies),
     )
+
+
+def _market(process: Process, tokens: AccessTokens, trading: Trading) -> Market:
+    signer = process.keyring.signer(common.PRODUCER_WEB)
+    return make_market(process.settings, process.clock, tokens.keys, signer, trading.effects)

@@ -26,10 +26,17 @@ def csrf_token(keys: TokenKeys, session_id: str) -> str:
     return urlsafe_b64encode(keys.mac("csrf", session_id)).rstrip(b"=").decode()
 
 
-def authenticate(request: web.Request, tokens: AccessTokens, settings: Settings) -> Identity | None:
+def authenticate(
+    request: web.Request,
+    tokens: AccessTokens,
+    settings: Settings,
+    *,
+    form_token: str | None = None,
+) -> Identity | None:
     """Return who asks, or None without a credential.
 
-    A header outranks the cookie. Raises BadHeader, Unauthenticated, TokenExpired, CsrfFailed.
+    A header outranks the cookie. `form_token`: what a page's form sent in place of the CSRF
+    header. Raises BadHeader, Unauthenticated, TokenExpired, CsrfFailed.
     """
     header = request.headers.get("Authorization")
     if header is not None:
@@ -42,8 +49,9 @@ def authenticate(request: web.Request, tokens: AccessTokens, settings: Settings)
         return None
     identity = tokens.verify(cookie)
     if request.method not in _SAFE_METHODS:
-        _check_origin(request, settings)
-        _check_csrf(request, tokens.keys, identity)
+        check_origin(request, settings)
+        given = request.headers.get(CSRF_HEADER, form_token or "")
+        _check_csrf(given, tokens.keys, identity)
     return identity
 
 
@@ -54,7 +62,8 @@ def require(identity: Identity | None) -> Identity:
     return identity
 
 
-def _check_origin(request: web.Request, settings: Settings) -> None:
+def check_origin(request: web.Request, settings: Settings) -> None:
+    """Raises CsrfFailed when the request does not come from our own origin."""
     origin = request.headers.get("Origin")
     if origin is None:
         same = request.headers.get("Sec-Fetch-Site") == "same-origin"
@@ -64,8 +73,7 @@ def _check_origin(request: web.Request, settings: Settings) -> None:
         raise CsrfFailed
 
 
-def _check_csrf(request: web.Request, keys: TokenKeys, identity: Identity) -> None:
-    given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
+def _check_csrf(given: str, keys: TokenKeys, identity: Identity) -> None:
     expected = csrf_token(keys, identity.session_id).encode()
-    if not hmac.compare_digest(given, expected):
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), expected):
         raise CsrfFailed

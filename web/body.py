@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -49,6 +50,18 @@ async def read_json(request: web.Request) -> bytes:
         raise UnsupportedMediaType
     parse_json(raw)
     return raw
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """Return a page's form, bounded like JSON; raises UnsupportedMediaType, MalformedJson."""
+    raw = await read_raw(request, JSON_BYTES_MAX)
+    if request.content_type != "application/x-www-form-urlencoded" and raw:
+        raise UnsupportedMediaType("Send a form.")
+    try:
+        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=_ARRAY_MAX)
+    except ValueError:
+        raise MalformedJson("The form is malformed.") from None
+    return dict(pairs)
 
 
 def parse_json(raw: bytes) -> Any:

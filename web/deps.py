@@ -9,6 +9,8 @@ from aiohttp import web
 from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
+from bloxtr8.market.market import Market
+from bloxtr8.market.place import Marketplace
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
 from bloxtr8.payments.service import PaymentPages
@@ -55,6 +57,8 @@ class Process(Protocol):
 class Deps:
     """Everything a view may use, built once for an application.
 
+    `people`: the marketplace's services, None where no API is served; `trading`: what listings
+    and offers stand on, likewise.
     `proxies`: whose X-Forwarded-For is believed.
     `schema_current`: the database was seen to have every migration, which it then keeps.
     """
@@ -63,6 +67,8 @@ class Deps:
     tokens: AccessTokens
     limiter: Limiter
     payment_pages: PaymentPages
+    people: Market | None = None
+    trading: Marketplace | None = None
     proxies: tuple[Network, ...] = ()
     schema_current: bool = False
 
@@ -73,6 +79,16 @@ class Deps:
     @property
     def clock(self) -> Clock:
         return self.process.clock
+
+    @property
+    def market(self) -> Market:
+        assert self.people is not None, "the process serves the API"
+        return self.people
+
+    @property
+    def place(self) -> Marketplace:
+        assert self.trading is not None, "the process serves the API"
+        return self.trading
 
 
 DEPS: web.AppKey[Deps] = web.AppKey("deps", Deps)

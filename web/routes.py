@@ -22,6 +22,7 @@ class Who(Enum):
 
     ANYONE = "anyone"
     USER = "signed in"
+    TRADER = "signed in, active, TIER_1, with all consents"
     BUYER = "the trade's buyer"
     SELLER = "the trade's seller"
     PARTY = "either party of the trade"
@@ -56,7 +57,8 @@ class Route:
     """One method and path.
 
     `rate`: None where the handler counts for itself. `step_up`: the sign-in may be at most
-    15 minutes old. `frozen_may`: people with a frozen account keep the right to it.
+    15 minutes old. `frozen_may`: people with a frozen account keep the right to it. `form`: a
+    page's form posts to it. `page`: people read its answers, refusals too.
     """
 
     method: str
@@ -72,6 +74,8 @@ class Route:
     key: KeyRule = KeyRule.NONE
     step_up: bool = False
     frozen_may: bool = False
+    form: bool = False
+    page: bool = False
 
     @property
     def changes(self) -> bool:

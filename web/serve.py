@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from uuid import UUID
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -9,9 +10,12 @@ from pydantic import BaseModel
 from bloxtr8.access import sessions
 from bloxtr8.access.identity import Identity, StaffRole
 from bloxtr8.errors import Bloxtr8Error, ConflictOfInterest, Forbidden, MfaRequired, NotFound
+from bloxtr8.market import standing
+from bloxtr8.market.standing import Tier
 from bloxtr8.store import database
+from bloxtr8.store.database import Transaction
 from web import body as bodies
-from web import cases, idempotency
+from web import cases, html, idempotency
 from web.addresses import client_address
 from web.authentication import authenticate, require
 from web.call import Call
@@ -21,6 +25,8 @@ from web.limits import Allowance, RateClass
 from web.routes import Reply, Route, Who
 from web.trace import TRACEPARENT
 
+# What unsigned callers are counted as; all others share the ceiling of their address.
+_UNSIGNED = {RateClass.READ: RateClass.READ_UNSIGNED, RateClass.AUTH: RateClass.AUTH}
 _STAFF_RANK = {
     Who.SUPPORT: StaffRole.SUPPORT,
     Who.MODERATOR: StaffRole.MODERATOR,
@@ -36,12 +42,22 @@ _SIDES = {
 
 async def serve(route: Route, request: web.Request) -> web.StreamResponse:
     """Answer `request` as `route` says; raises the errors of bloxtr8.errors."""
+    try:
+        return await _serve(route, request)
+    except Bloxtr8Error as error:
+        if not route.page:
+            raise
+        return html.error_page(error)
+
+
+async def _serve(route: Route, request: web.Request) -> web.StreamResponse:
     deps = request.app[DEPS]
     now = deps.clock.now()
-    identity, allowance = _identify(route, request, deps)
+    form = await bodies.read_form(request) if route.form else {}
+    identity, allowance = _identify(route, request, deps, form)
     if route.signed_in:
         identity = require(identity)
-    role = await _permit(route, identity, now)
+    role = await _permit(route, identity, deps, now)
     case = await _case(route, request, identity, role)
     key = idempotency.read_key(request, route, identity, now)
     raw, value = b"{}", None
@@ -70,7 +86,7 @@ async def serve(route: Route, request: web.Request) -> web.StreamResponse:
 
 
 def _identify(
-    route: Route, request: web.Request, deps: Deps
+    route: Route, request: web.Request, deps: Deps, form: dict[str, str]
 ) -> tuple[Identity | None, Allowance | None]:
     """Return who asks and what is left of their limit."""
     if route.rate is None:
@@ -78,10 +94,10 @@ def _identify(
     address = client_address(request, deps.proxies)
     ceiling = deps.limiter.take_address(route.rate, address)
     if not route.signed_in:
-        unsigned = RateClass.READ_UNSIGNED if route.rate is RateClass.READ else None
+        unsigned = _UNSIGNED.get(route.rate)
         return None, deps.limiter.take_from(unsigned, address) if unsigned else ceiling
     try:
-        identity = authenticate(request, deps.tokens, deps.settings)
+        identity = authenticate(request, deps.tokens, deps.settings, form_token=form.get("_csrf"))
     except Bloxtr8Error:
         # Counted also when the credential is refused: guessing is not free.
         deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
@@ -91,19 +107,24 @@ def _identify(
     return identity, deps.limiter.take(route.rate, identity.user_id)
 
 
-async def _permit(route: Route, identity: Identity | None, now: datetime) -> StaffRole | None:
+async def _permit(
+    route: Route, identity: Identity | None, deps: Deps, now: datetime
+) -> StaffRole | None:
     """Return the caller's staff role; raises when the caller may not use the route at all."""
     if identity is None:
         return None
     if route.step_up or (route.staff and route.changes):
         identity.require_step_up(now)
-    if not (route.changes or route.staff or route.who is Who.PARTY_OR_SUPPORT):
+    reads_rows = route.who in (Who.PARTY_OR_SUPPORT, Who.TRADER)
+    if not (route.changes or route.staff or reads_rows):
         return None
     async with database.transaction() as tx:
         if route.changes or route.staff:
             await sessions.check_session(tx, identity, now)
         if route.changes:
             await sessions.check_standing(tx, identity.user_id, frozen_may=route.frozen_may)
+        if route.who is Who.TRADER:
+            await _require_trader(tx, identity, deps, now)
         role = await sessions.staff_role(tx, identity.user_id)
     if not route.staff:
         return role if identity.mfa else None
@@ -112,6 +133,13 @@ async def _permit(route: Route, identity: Identity | None, now: datetime) -> Sta
     if not identity.mfa:
         raise MfaRequired
     return role
+
+
+async def _require_trader(tx: Transaction, identity: Identity, deps: Deps, now: datetime) -> None:
+    found = await standing.read(tx, UUID(identity.user_id), deps.settings.policy, now)
+    found.require_active()
+    found.require_tier(Tier.TIER_1)
+    found.require_consents()
 
 
 async def _case(

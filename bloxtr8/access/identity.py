@@ -21,7 +21,7 @@ class StaffRole(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A signed-in person: what the access token says.
+    """A signed-in person: what the access token says, which ends at `expires_at`.
 
     `role` is only what the token claims; staff rights are read from the database.
     """
@@ -31,6 +31,7 @@ class Identity:
     auth_time: datetime
     mfa: bool
     role: StaffRole | None = None
+    expires_at: datetime | None = None
 
     def require_step_up(self, now: datetime) -> None:
         """Raises StepUpRequired when the sign-in is more than 15 minutes old."""

@@ -138,7 +138,20 @@ class AccessTokens:
             auth_time=signed_in,
             mfa="mfa" in claims["amr"],
             role=StaffRole[role] if role else None,
+            expires_at=expires,
         )
+
+    def session_of(self, token: str) -> str | None:
+        """Return the session that a token of ours was made for, also when it has ended."""
+        if len(token) > _TOKEN_CHARACTERS_MAX:
+            return None
+        try:
+            claims = jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
+        except (JoseError, ValueError, KeyError, TypeError):
+            return None
+        sid = claims.get("sid")
+        ours = claims.get("iss") == self._issuer and isinstance(sid, str) and is_uuid(sid)
+        return sid if ours else None
 
 
 def mint_access_token(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import structlog
 
 from bloxtr8.config import DiscordSettings
-from bloxtr8.errors import Forbidden, OauthExchangeFailed
+from bloxtr8.errors import Forbidden, OauthExchangeFailed, UpstreamUnavailable
 from bloxtr8.market import oauth
 from bloxtr8.market.oauth import Client, Endpoints
 from bloxtr8.market.users import DiscordPerson
@@ -47,7 +47,12 @@ class Discord:
         return self._base
 
     def authorize_url(self, state: str, verifier: str, *, step_up: bool) -> str:
-        """Return where the browser goes; a step-up asks the person again."""
+        """Return where the browser goes; a step-up asks the person again.
+
+        Raises UpstreamUnavailable when we are not registered at Discord.
+        """
+        if not self._client.client_id:
+            raise UpstreamUnavailable("Signing in with Discord is not set up here.")
         prompt = "consent" if step_up else "none"
         return oauth.authorize_url(
             self._client,

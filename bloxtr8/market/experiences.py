@@ -7,7 +7,7 @@ from uuid import UUID
 
 from bloxtr8.errors import NotFound, TierRequired, UpstreamUnavailable, ValidationFailed
 from bloxtr8.roblox import details
-from bloxtr8.roblox.api import Page, RobloxApi
+from bloxtr8.roblox.api import Page, Refused, RobloxApi
 from bloxtr8.roblox.client import ACTION_S, RobloxUnknown
 from bloxtr8.roblox.details import Details, Looks
 from bloxtr8.store.database import fetchrow
@@ -81,6 +81,17 @@ class Experiences:
         if found is None:
             raise NotFound("Roblox knows no such experience.")
         return found
+
+    async def require_group(self, group_id: int) -> None:
+        """Raises NotFound when Roblox knows no such group, UpstreamUnavailable."""
+        try:
+            group = await self._api.group(group_id)
+        except RobloxUnknown:
+            raise UpstreamUnavailable(retry_after_s=30) from None
+        if isinstance(group, Refused):
+            if group.status == 404:
+                raise NotFound("Roblox knows no such group.")
+            raise UpstreamUnavailable(retry_after_s=30)
 
     async def _universe(self, named: Named) -> int | None:
         if named.universe_id is not None:

@@ -190,6 +190,8 @@ class RobloxOpenId:
 
     async def _discover(self) -> _Discovered:
         """Return Roblox's addresses: read when first needed, then once a day."""
+        if not self._client.client_id:
+            raise UpstreamUnavailable("Linking Roblox is not set up here.")
         async with self._lock:
             now = self._clock.now()
             known = self._discovered
