@@ -3,7 +3,16 @@
 from typing import Any
 
 import web
-from agents import contracts, deadlines, escrow, mirror, outbox, payments, webhooks
+from agents import (
+    contracts,
+    deadlines,
+    escrow,
+    mirror,
+    outbox,
+    payments,
+    reconciliation,
+    webhooks,
+)
 from bloxtr8 import telemetry
 from bloxtr8.config import Settings
 from bloxtr8.messaging.app import BloxtrApp
@@ -32,6 +41,7 @@ def _register_agents(app: BloxtrApp) -> None:
     escrow.register(app, escrows.register(app), service)
     contracts.register(app)
     payments.register(app)
+    reconciliation.register(app)
     webhooks.register(app, provider_refs.register(app))
     mirror.register(app)
     outbox.register(app)

@@ -87,6 +87,13 @@ LEDGER_REFUSALS = _counter(
 WEBHOOKS = _counter("webhooks", "Provider calls received", "provider", "outcome")
 UNMATCHED_WEBHOOKS = _counter("unmatched_webhooks", "Facts that belong to no escrow", "provider")
 
+# Reconciliation
+RECONCILIATIONS = _counter("reconciliations", "Runs that ended", "kind", "result")
+RECONCILIATION_REPAIRS = _counter("reconciliation_repairs", "Missed facts that were made up for")
+DISCREPANCIES = _counter("discrepancies", "Differences found that were not known", "kind")
+DISCREPANCIES_OPEN = _gauge("discrepancies_open", "Differences that nobody has resolved", "kind")
+HELD_TOO_LONG = _gauge("held_too_long", "Escrows that have held money for sixty days")
+
 # HTTP
 HTTP_REQUESTS = _counter("http_requests", "Requests answered", "route", "method", "status")
 HTTP_SECONDS = _seconds("http_request_seconds", "Time to answer", "route", "method")

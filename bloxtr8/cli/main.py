@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import click
-
-from bloxtr8.cli.ledger import ledger
 
 _KAFKA = click.option(
     "--kafka",
@@ -28,12 +27,28 @@ def _sandbox() -> Iterator[None]:
         raise click.ClickException("this needs the packages of the extra `sandbox`") from error
 
 
-@click.group()
+# Commands in modules of their own, which are loaded when they are asked for.
+_ELSEWHERE = {
+    "ledger": "bloxtr8.cli.ledger",
+    "reconcile": "bloxtr8.cli.reconcile",
+    "webhooks": "bloxtr8.cli.reconcile",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands)
 def main() -> None:
     """Escrow for trades of Roblox games."""
-
-
-main.add_command(ledger)
 
 
 @main.command()

@@ -59,7 +59,7 @@ FROM payment_artifacts a LEFT JOIN LATERAL (
   WHERE escrow_id = a.escrow_id AND kind = 'STRAY_REFUND' AND payment_ref = a.ref
   ORDER BY generation DESC LIMIT 1
 ) o ON true
-WHERE a.kind = 'INTENT' AND a.status IN ('STRAY', 'FOREIGN')
+WHERE a.status IN ('STRAY', 'FOREIGN')
   AND coalesce(o.status, '') <> 'CONFIRMED'
 ORDER BY a.updated_at, a.ref LIMIT $1
 """

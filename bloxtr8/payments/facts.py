@@ -66,6 +66,13 @@ _DISPUTE_TYPES = frozenset(
     }
 )
 ACCOUNT_UPDATED = "account.updated"
+# Every type of event that says something about an escrow.
+EVENT_TYPES = (
+    _INTENT_TYPES
+    | _REFUND_TYPES
+    | _DISPUTE_TYPES
+    | {"charge.refunded", "transfer.created", "transfer.reversed"}
+)
 
 
 def read_event(body: bytes) -> JSON:

@@ -12,6 +12,7 @@ from bloxtr8.payments.service import BadCommand, PaymentPages
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.sandbox.stripe.control import add_account
 from bloxtr8.store import database
+from bloxtr8.telemetry import REGISTRY
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from tests.integration.payments_bench import (
     FEES,
@@ -224,6 +225,7 @@ async def test_money_held_for_sixty_days_is_reported_once(bench: Bench) -> None:
     assert await report_held(bench.clock) == 0
     bench.clock.advance(timedelta(days=1))
     assert [await report_held(bench.clock) for _ in range(2)] == [1, 0]
+    assert REGISTRY.get_sample_value("bloxtr8_held_too_long") == 1
     (task,) = await database.fetch("SELECT subject_id, amount_usd_minor FROM staff_tasks")
     assert (task["subject_id"], task["amount_usd_minor"]) == (bench.escrow_id, TOTAL)
     bench.next_escrow()

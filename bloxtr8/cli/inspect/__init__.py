@@ -3,4 +3,11 @@
 
 def register() -> None:
     """Add the commands to Faust's command line; importing them does it."""
-    from bloxtr8.cli.inspect import checks, dead_letters, escrows, timeline, topics  # noqa: F401
+    from bloxtr8.cli.inspect import (  # noqa: F401
+        checks,
+        dead_letters,
+        escrows,
+        reconciliation,
+        timeline,
+        topics,
+    )

@@ -1,5 +1,6 @@
 """The stand-in's API methods: each takes the world and the parameters, and answers an object."""
 
+import operator
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -20,6 +21,8 @@ Method = Callable[[World, JSON, str], JSON]
 
 _CURRENCIES = ("usd", "eur")
 _EXPANSIONS_MAX = 20
+_TYPES_MAX = 20
+_BOUNDS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
 def create_intent(world: World, params: JSON, _: str) -> JSON:
@@ -249,7 +252,8 @@ def retriever(kind: str) -> Method:
 def lister(kind: str, *filters: str) -> Method:
     def list_all(world: World, params: JSON, _: str) -> JSON:
         wanted = {name: text(params, name) for name in filters if params.get(name)}
-        return page(world.all(kind, **wanted), params, f"/v1/{kind}s")
+        found = _created_within(world.all(kind, **wanted), params)
+        return page(found, params, f"/v1/{kind}s")
 
     return list_all
 
@@ -261,9 +265,12 @@ def list_reversals(world: World, params: JSON, ref: str) -> JSON:
 
 
 def list_events(world: World, params: JSON, _: str) -> JSON:
-    kind = text(params, "type")
-    found = [event for event in world.events if not kind or event["type"] == kind]
-    return page(found, params, "/v1/events")
+    kind, kinds = text(params, "type"), params.get("types") or []
+    if not isinstance(kinds, list) or len(kinds) > _TYPES_MAX or (kind and kinds):
+        raise ApiError(400, "Invalid array: types", param="types")
+    wanted = [kind] if kind else kinds
+    found = [event for event in world.events if not wanted or event["type"] in wanted]
+    return page(_created_within(found, params), params, "/v1/events")
 
 
 def retrieve_event(world: World, _params: JSON, ref: str) -> JSON:
@@ -271,6 +278,17 @@ def retrieve_event(world: World, _params: JSON, ref: str) -> JSON:
         if event["id"] == ref:
             return event
     raise missing("event", ref)
+
+
+def _created_within(objects: list[JSON], params: JSON) -> list[JSON]:
+    """Return those that fit `created[gt]`, `[gte]`, `[lt]` and `[lte]`, in seconds."""
+    span = params.get("created") or {}
+    if not isinstance(span, dict) or not set(span) <= set(_BOUNDS):
+        raise ApiError(400, "Invalid object: created", param="created")
+    bounds = [(_BOUNDS[name], positive(span, name)) for name in span]
+    return [
+        entry for entry in objects if all(fits(entry["created"], second) for fits, second in bounds)
+    ]
 
 
 def _currency(params: JSON) -> str:

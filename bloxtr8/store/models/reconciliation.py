@@ -43,7 +43,7 @@ class StatementLine(Created):
     ref = fields.CharField(max_length=255)
     kind = fields.CharField(max_length=60)
     source = fields.CharField(max_length=255, db_default="")
-    # The receipt that a charge's line is about; its fee may stand in an event.
+    # What it is about: the payment; of a reversal the transfer.
     payment_ref = fields.CharField(max_length=255, db_default="")
     escrow_id = fields.UUIDField(null=True)
     currency = fields.CharField(max_length=5)
