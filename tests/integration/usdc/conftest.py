@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,6 @@ async def screening() -> AsyncIterator[ScreeningStandIn]:
 
 @pytest.fixture
 async def screens(world: World, screening: ScreeningStandIn) -> AsyncIterator[Screens]:
-    made = Screens(screening, world.clock, QUICK)
+    made = Screens(screening, world.clock, replace(QUICK, tries=1))
     yield made
     await made.close()

@@ -128,7 +128,7 @@ async def test_no_fault_pays_twice(
     world: World, custodian: CustodianStandIn, held: HttpCustodian, fault: Fault, times: int
 ) -> None:
     wanted = order()
-    custodian.faults.add(FaultRule("* /v1/transfers*", fault, times=times, seconds=0.7, code="no"))
+    custodian.faults.add(FaultRule("* /v1/transfers*", fault, times=times, seconds=1.3, code="no"))
     outcome: object = await held.transfer(wanted)
     async with asyncio.timeout(20):
         while not isinstance(outcome, Confirmed | Failed):
@@ -157,7 +157,7 @@ async def test_address_is_the_same_after_every_fault(
     world: World, custodian: CustodianStandIn, fault: Fault
 ) -> None:
     adapter = world.http_custodian(custodian)
-    custodian.faults.add(FaultRule("POST /v1/addresses", fault, seconds=0.7))
+    custodian.faults.add(FaultRule("POST /v1/addresses", fault, seconds=1.3))
     known: list[str] = []
     async with asyncio.timeout(10):
         while len(known) < 3:

@@ -7,17 +7,17 @@ from uuid import uuid4
 import pytest
 
 from bloxtr8.payments.rails import Absent, Confirmed, Failed, Pending, Unknown
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
+from bloxtr8.payments.usdc.chain import Chain
 from bloxtr8.payments.usdc.custody import Transfer
 from bloxtr8.payments.usdc.onchain import OnchainCustodian, transfer_call
-from bloxtr8.payments.usdc.outgoing import MemoryOutgoing, Outgoing, Stage
+from bloxtr8.payments.usdc.outgoing import MemoryOutgoing, Outgoing
 from bloxtr8.payments.usdc.sending import BUMP_AFTER_BLOCKS
 from bloxtr8.payments.usdc.sweeps import Alarms, Sweeper
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
 from bloxtr8.sandbox.chain.rpc import Lies
 from bloxtr8.sandbox.faults import Fault, FaultRule
-from tests.integration.usdc.world import DUE, USDC, World
+from tests.integration.usdc.world import USDC, World
 
 SELLER = people.named("seller").address.lower()
 
@@ -243,7 +243,7 @@ async def test_offer_has_a_limit(world: World) -> None:
     chain.auto_mine = False
     await world.onchain.transfer(wanted)
     chain.base_fee_wei = 100 * 10**9
-    for _ in range(30):
+    for _ in range(12):
         chain.mine(BUMP_AFTER_BLOCKS)
         assert isinstance(await world.onchain.look_up(wanted.operation_id), Pending)
     (kept,) = world.outgoing.kept.values()
@@ -324,70 +324,6 @@ async def test_dead_node_is_unknown_and_harmless(world: World) -> None:
     world.sender._prover._chains = [Chain("http://127.0.0.1:9", world.settings)]
     assert isinstance(await world.onchain.transfer(order()), Unknown)
     assert world.outgoing.kept == {}
-
-
-# Sweeps.
-
-
-async def test_sweep_brings_gas_and_then_the_money(world: World) -> None:
-    world.fund_hot()
-    account = await world.account()
-    await world.watcher.step()
-    world.pay(account.address, DUE)
-    world.finalize()
-    await world.watcher.step()
-    for _ in range(4):
-        await world.sweeper.step([await world.state(account.address)])
-        world.finalize()
-    assert await world.balance(account.address) == 0
-    assert await world.balance(world.hot) == DUE
-    assert await world.onchain.swept_minor(account.address) == DUE
-    stages = {entry.key.split(":")[0]: entry.stage for entry in world.outgoing.kept.values()}
-    assert stages == {"gas": Stage.MINED, "sweep": Stage.MINED}
-
-
-async def test_only_what_was_accepted_is_swept_and_the_rest_still_counts(world: World) -> None:
-    world.fund_hot()
-    account = await world.account()
-    await world.watcher.step()
-    world.pay(account.address, DUE // 2)
-    world.finalize()
-    await world.watcher.step()
-    world.pay(account.address, DUE // 2)
-    for _ in range(3):
-        await world.sweeper.step([await world.state(account.address)])
-        world.mine(2)
-    assert await world.balance(account.address) == DUE // 2
-    world.finalize()
-    await world.watcher.step()
-    assert (await world.state(account.address)).received_minor == DUE
-    for _ in range(4):
-        world.finalize()
-        await world.sweeper.step([await world.state(account.address)])
-    assert await world.balance(world.hot) == DUE
-
-
-async def test_sweep_waits_without_gas(world: World) -> None:
-    account = await world.account()
-    await world.watcher.step()
-    world.pay(account.address, DUE)
-    world.finalize()
-    await world.watcher.step()
-    await world.sweeper.step([await world.state(account.address)])
-    assert world.outgoing.kept == {}
-    found = await world.sweeper.balances()
-    assert (found.wei, found.usdc_minor, found.unfinished) == (0, 0, 0)
-
-
-async def test_unfinished_work_survives_a_silent_chain(world: World) -> None:
-    world.fund_hot(1000 * USDC)
-    await world.onchain.transfer(order())
-    world.local.faults.add(FaultRule("RPC *", Fault.ERROR_BEFORE, times=1))
-    with pytest.raises(ChainUnavailable):
-        await world.sweeper.step([])
-    world.finalize()
-    await world.sweeper.step([])
-    assert (await world.sweeper.balances()).unfinished == 0
 
 
 # Keys.

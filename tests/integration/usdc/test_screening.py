@@ -53,7 +53,7 @@ async def test_a_provider_without_an_answer_closes_the_way(
     risk: Risk,
 ) -> None:
     screening.know(WALLET, kind)
-    screening.faults.add(FaultRule(route, fault, times=5, seconds=0.7))
+    screening.faults.add(FaultRule(route, fault, times=5, seconds=1.3))
     found = await screens.service.screen(WALLET)
     assert (found.risk, found.complete, found.clear) == (risk, False, False)
 
@@ -62,7 +62,7 @@ async def test_a_provider_without_an_answer_closes_the_way(
 async def test_no_provider_at_all_closes_the_way(
     screening: ScreeningStandIn, screens: Screens, fault: Fault
 ) -> None:
-    screening.faults.add(FaultRule("*", fault, times=10, seconds=0.7))
+    screening.faults.add(FaultRule("*", fault, times=9, seconds=1.3))
     found = await screens.service.screen(WALLET)
     assert (found.risk, found.score, found.complete) == (Risk.UNKNOWN, None, False)
 
@@ -155,7 +155,7 @@ async def test_answers_end_after_a_day(
 async def test_silence_is_asked_about_again_after_ten_minutes(
     world: World, screening: ScreeningStandIn, screens: Screens
 ) -> None:
-    screening.faults.add(FaultRule(TRM, Fault.ERROR_BEFORE, times=2))
+    screening.faults.add(FaultRule(TRM, Fault.ERROR_BEFORE))
     assert not (await screens.service.screen(WALLET)).complete
     world.clock.advance(timedelta(minutes=9, seconds=59))
     assert not (await screens.service.screen(WALLET)).complete

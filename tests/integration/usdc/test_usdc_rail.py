@@ -98,7 +98,7 @@ async def test_receipt_carries_the_senders_risk(
 async def test_receipt_of_a_sender_nobody_could_tell_of(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
-    screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=4))
+    screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=2))
     assert (await paid(world, rail)).risk == "UNKNOWN"
 
 
@@ -261,7 +261,7 @@ async def test_payout_waits_while_nobody_can_tell(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
     world.fund_hot(DUE)
-    screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=4))
+    screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=2))
     assert await rail.payout(payout()) == Unknown("SCREENING_INCOMPLETE")
     assert isinstance(await rail.payout(payout()), Pending)
 
@@ -320,6 +320,11 @@ async def test_stray_refund_goes_to_whoever_sent_it(world: World, rail: UsdcRail
     await world.watcher.step()
     account = await world.state(account.address)
     (stray,) = [entry for entry in account.deposits if entry.stray]
+    found = await rail.look_up(operation(Kind.INTENT, ESCROW))
+    assert isinstance(found, Instrument)
+    assert [(entry.payment_ref, entry.amount_minor) for entry in found.strays] == [
+        (stray.ref, 50 * USDC)
+    ]
     await swept(world)
     wanted = operation(
         Kind.STRAY_REFUND, ESCROW, 50 * USDC, payment_ref=stray.ref, party_id="buyer"

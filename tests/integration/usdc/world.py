@@ -39,7 +39,7 @@ from bloxtr8.sandbox.screening import ScreeningStandIn
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 USDC = 1_000_000
 DUE = 20_000 * USDC
-QUICK = Limits(total_s=0.5, tries=2, pause_first_s=0.01, pause_max_s=0.02)
+QUICK = Limits(total_s=1.0, tries=2, pause_first_s=0.01, pause_max_s=0.02)
 
 
 @dataclass
