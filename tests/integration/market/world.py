@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -117,7 +118,11 @@ class Browser:
         return ""
 
     def set_cookie(self, name: str, value: str, path: str = "/") -> None:
-        self.http.cookie_jar.update_cookies({name: value}, URL(self.people.origin + path))
+        """Replace a cookie of that name and path, as the server's own would be."""
+        cookie: SimpleCookie = SimpleCookie()
+        cookie[name] = value
+        cookie[name]["path"] = path
+        self.http.cookie_jar.update_cookies(cookie, URL(self.people.origin + path))
 
     @property
     def actor(self) -> Actor:
