@@ -5,6 +5,7 @@ callers, who look twice before they believe what costs money.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ _RECIPIENTS_MAX = 500
 _LOGS_MAX = 10_000
 
 T = TypeVar("T")
+# The library writes addresses of nodes, which often contain a key, and whole answers at DEBUG.
+logging.getLogger("web3").setLevel(logging.WARNING)
 
 
 class ChainUnavailable(Exception):
