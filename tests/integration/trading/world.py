@@ -7,6 +7,8 @@ from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from bloxtr8 import ids
 from bloxtr8.clock import ManualClock
 from bloxtr8.config import PolicySettings
@@ -27,6 +29,7 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 POLICY = PolicySettings(roblox_policy="2026-01")
 Row = dict[str, Any]
+_TRIES_MAX = 20
 T = TypeVar("T")
 
 
@@ -132,12 +135,20 @@ class World:
         return Actor(user_id, Channel.WEB, metadata.new_traceparent(), ip="203.0.113.9")
 
     async def change(self, actor: Actor, work: Callable[[Change], Awaitable[T]]) -> T:
-        """Do `work` in a transaction of `actor`'s."""
+        """Do `work` in a transaction of `actor`'s.
+
+        Who waits for a lock for two seconds is told to try again, and does.
+        """
 
         async def in_transaction(tx: Transaction) -> T:
             return await work(Change(tx, actor, self.place, self.clock.now()))
 
-        return await database.run_in_transaction(in_transaction)
+        for _ in range(_TRIES_MAX):
+            try:
+                return await database.run_in_transaction(in_transaction)
+            except asyncpg.LockNotAvailableError:
+                continue
+        raise AssertionError("a lock is not held for that long")
 
     def new_listing(self, seller: Actor, **values: Any) -> NewListing:
         """Return a listing of an experience that is the seller's."""
