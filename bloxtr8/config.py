@@ -118,6 +118,12 @@ class ScreeningSettings(BaseModel):
     kept_hours: float = Field(24.0, gt=0, le=24, description="how long an answer counts")
 
 
+class ReconciliationSettings(BaseModel):
+    look_again_s: float = Field(
+        20.0, ge=0, le=600, description="a difference counts when it is still there after so long"
+    )
+
+
 class DiscordSettings(BaseModel):
     """The application at Discord that people sign in with."""
 
@@ -188,6 +194,7 @@ class Settings(BaseSettings):
     base: BaseChainSettings = Field(default_factory=BaseChainSettings)
     custodian: CustodianSettings = Field(default_factory=CustodianSettings)
     screening: ScreeningSettings = Field(default_factory=ScreeningSettings)
+    reconciliation: ReconciliationSettings = Field(default_factory=ReconciliationSettings)
     discord: DiscordSettings = Field(default_factory=DiscordSettings)
     roblox: RobloxSettings = Field(default_factory=RobloxSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)

@@ -1,4 +1,4 @@
-"""Taking in again what providers called, from the bodies that were kept; safe to repeat."""
+"""Taking in again what Stripe called, from the bodies that were kept; safe to repeat."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ _FIRST = "00000000-0000-0000-0000-000000000000"
 _KEPT = """
 SELECT id::text AS id, provider_event_id, provider_payment_id, type, raw, received_at, status
 FROM webhook_events
-WHERE received_at >= $1 AND (received_at, id) > ($2, $3::uuid)
+WHERE provider = 'STRIPE' AND received_at >= $1 AND (received_at, id) > ($2, $3::uuid)
 ORDER BY received_at, id LIMIT $4
 """
 

@@ -23,8 +23,6 @@ from bloxtr8.store.verify import verify
 OPERATIONS_OF = timedelta(days=7)
 # Providers keep their events so long.
 CALLS_KEPT = timedelta(days=30)
-# What is under way looks like a difference until it has arrived.
-LOOK_AGAIN_AFTER_S = 20.0
 _PAGE = 500
 _AT_ONCE = 8
 # A provider that does not answer so often in a row is not there.
@@ -62,7 +60,11 @@ _PROVIDER_OF = "SELECT DISTINCT provider FROM payment_operations WHERE escrow_id
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a run works with. `livemode` and `rails` are the executor's."""
+    """What a run works with. `livemode` and `rails` are the executor's.
+
+    What is under way looks like a difference until it has arrived, so each is looked at again
+    after `look_again_after_s` of real time.
+    """
 
     store: PaymentStore
     service: PaymentService
@@ -71,7 +73,7 @@ class Parts:
     clock: Clock
     signer: Signer
     livemode: bool = False
-    look_again_after_s: float = LOOK_AGAIN_AFTER_S
+    look_again_after_s: float = 0.0
 
 
 class Reconciler:

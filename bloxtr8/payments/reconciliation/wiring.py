@@ -62,6 +62,7 @@ def make(
         clock=clock,
         signer=signer,
         livemode=settings.stripe.livemode,
+        look_again_after_s=settings.reconciliation.look_again_s,
     )
     reconciler = Reconciler(parts)
     missed = Missed(store, parts.service, parts.rails, clock, parts.livemode)
