@@ -54,11 +54,13 @@ class Change:
     """Collects what a cause leads to; handlers call `emit` and `order`.
 
     `escrow` is the working copy: after each `emit` it is the state after that event.
+    `previous_token`: of the event that brought it to where it is.
     """
 
     __slots__ = (
         "_correlation_id",
         "_fencing_token",
+        "_previous_token",
         "actor",
         "cause",
         "escrow",
@@ -70,7 +72,12 @@ class Change:
     )
 
     def __init__(
-        self, escrow: records.Escrow, cause: Cause, actor: common.Actor, context: Context
+        self,
+        escrow: records.Escrow,
+        cause: Cause,
+        actor: common.Actor,
+        context: Context,
+        previous_token: int = 0,
     ) -> None:
         self.escrow = escrow
         self.cause = cause
@@ -83,6 +90,7 @@ class Change:
         self.orders: list[payments.PaymentCommand] = []
         self._correlation_id = cause.metadata.correlation_id or cause.metadata.message_id
         self._fencing_token = context.fencing_token
+        self._previous_token = previous_token
 
     @property
     def terms(self) -> Terms:
@@ -126,6 +134,8 @@ class Change:
             sequence,
             str(ids.derived("event", self.cause.escrow_id, sequence)),
         )
+        event.previous_fencing_token = self._previous_token
+        self._previous_token = self._fencing_token
         apply(self.escrow, event)
         self.events.append(event)
 

@@ -100,7 +100,8 @@ def refuse(
     escrow = records.Escrow(escrow_id=command.escrow_id)
     if record is not None:
         escrow.CopyFrom(record.escrow)
-    change = Change(escrow, command, command.actor, context)
+    previous = 0 if record is None else record.fencing_token
+    change = Change(escrow, command, command.actor, context, previous)
     body = EscrowCommandRejected(
         command_id=command.metadata.message_id,
         code=code,
@@ -140,7 +141,7 @@ def _change_of(record: records.EscrowRecord, cause: Cause, context: Context) -> 
     working = records.Escrow()
     working.CopyFrom(record.escrow)
     actor = cause.actor if isinstance(cause, commands.EscrowCommand) else SYSTEM_ACTOR
-    return Change(working, cause, actor, context)
+    return Change(working, cause, actor, context, record.fencing_token)
 
 
 def _run(change: Change, record: records.EscrowRecord) -> None:

@@ -150,23 +150,28 @@ class _Writing:
 
     async def _take(self, folding: Folding, event: EscrowEvent) -> Fate:
         try:
-            place = folding.place(event)
+            place = await self._apply(folding, event)
         except (MirrorGap, MirrorConflict) as error:
             self._outcomes.append("refused")
             return error
         self._outcomes.append(place.value)
-        if place is Place.NEXT:
-            folding.append(event)
+        if place in (Place.NEXT, Place.SUPERSEDES):
             self._steps.append(folding.steps[-1])
-        elif place is Place.SUPERSEDES:
-            if not folding.history:
-                await mirror_rows.load_history(self._tx, folding)
-            folding.supersede(event)
-            self._steps.append(folding.steps[-1])
+        if place is Place.SUPERSEDES:
             _log.error("events_superseded", escrow_id=event.escrow_id, sequence=event.sequence)
         elif place is Place.FENCED:
             _log.warning("event_fenced", escrow_id=event.escrow_id, sequence=event.sequence)
         return None
+
+    async def _apply(self, folding: Folding, event: EscrowEvent) -> Place:
+        place = folding.place(event)
+        if place is Place.NEXT:
+            folding.append(event)
+        elif place is Place.SUPERSEDES:
+            if not folding.history:
+                await mirror_rows.load_history(self._tx, folding)
+            folding.supersede(event)
+        return place
 
     async def _payments(
         self, batch: Sequence[Message], fates: list[Fate], foldings: dict[str, Folding]

@@ -1,8 +1,8 @@
 """Deciding what an event means for the mirror: next, known, fenced, superseding, or after a gap.
 
 Pure. A sequence number may exist twice when a worker that had been paused wrote after another
-had taken over. The higher fencing token is right from that sequence on: what the lower one
-said at or after it does not count, though its rows stay.
+had taken over. Every event names the token of the one it builds on, so the newest owner's last
+event leads back through all that counts; what is not on that way does not, though its rows stay.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
 from proto.bloxtr8.escrow.v1.record_pb2 import Escrow
 
 CHAIN_START = bytes(32)
+# Of an event that does not say which one it builds on. A consumer group's tokens begin at 1.
+UNKNOWN = 0
 
 
 class MirrorGap(Exception):
@@ -92,11 +94,12 @@ class Folding:
             return Place.DUPLICATE
         if event.sequence > self.version + 1:
             raise MirrorGap(f"{self.escrow_id}: {event.sequence} after {self.version}")
-        if event.sequence == self.version + 1:
-            return Place.FENCED if event.fencing_token < self.fencing_token else Place.NEXT
         if event.fencing_token < self.fencing_token:
             # Whoever has the later events did not build them on this one.
             return Place.FENCED
+        if event.sequence == self.version + 1:
+            builds_on_last = event.previous_fencing_token in (UNKNOWN, self.fencing_token)
+            return Place.NEXT if builds_on_last else Place.SUPERSEDES
         at = max((t for sequence, t in self.known if sequence == event.sequence), default=0)
         return Place.SUPERSEDES if event.fencing_token > at else Place.FENCED
 
@@ -109,21 +112,22 @@ class Folding:
         self.steps.append(Step(event, before, self.escrow))
 
     def supersede(self, event: EscrowEvent) -> None:
-        """Take an event that replaces one, and fold the whole past again without the old one."""
+        """Take an event that replaces one, and fold the whole past again without the old one.
+
+        Raises MirrorGap when what it builds on is not among the rows.
+        """
         before = self.escrow
-        row = self._add_row(event)
-        stored = Stored(event.sequence, event.fencing_token, row.payload)
+        stored = Stored(event.sequence, event.fencing_token, event.SerializeToString())
         effective = effective_events([*self.history, *self._own_history(), stored])
-        escrow, last = fold(effective)
-        assert escrow is not None, "the superseding event itself is there"
-        self.escrow, self.fencing_token = escrow, last
-        self.steps.append(Step(event, before, escrow, replaced=True))
+        self._add_row(event)
+        self.escrow, self.fencing_token = fold(effective)
+        assert self.escrow is not None, "the superseding event itself is there"
+        self.steps.append(Step(event, before, self.escrow, replaced=True))
 
     def _own_history(self) -> list[Stored]:
-        """Rows of this batch, the one being added left out."""
+        """Return the rows of this batch."""
         return [
-            Stored(row.event.sequence, row.event.fencing_token, row.payload)
-            for row in self.rows[:-1]
+            Stored(row.event.sequence, row.event.fencing_token, row.payload) for row in self.rows
         ]
 
     def _add_row(self, event: EscrowEvent) -> NewRow:
@@ -142,18 +146,31 @@ def chained(prev_hash: bytes, event: EscrowEvent, payload: bytes) -> bytes:
 
 
 def effective_events(rows: Iterable[Stored]) -> list[EscrowEvent]:
-    """Return the events that count: per sequence the highest token, tokens never falling."""
-    best: dict[int, Stored] = {}
-    for row in rows:
-        rival = best.get(row.sequence)
-        if rival is None or row.fencing_token > rival.fencing_token:
-            best[row.sequence] = row
-    effective: list[EscrowEvent] = []
-    token = 0
-    while (following := best.get(len(effective) + 1)) and following.fencing_token >= token:
-        token = following.fencing_token
-        effective.append(EscrowEvent.FromString(following.payload))
-    return effective
+    """Return the events that count: those on the way back from the newest owner's last one.
+
+    Raises MirrorGap when the way leads to an event that is not there.
+    """
+    known = {(row.sequence, row.fencing_token): row for row in rows}
+    place = max(known, key=lambda key: (key[1], key[0]), default=None)
+    backwards: list[EscrowEvent] = []
+    while place is not None:
+        row = known.get(place)
+        if row is None:
+            raise MirrorGap(f"nothing stored at {place[0]} with token {place[1]}")
+        event = EscrowEvent.FromString(row.payload)
+        backwards.append(event)
+        place = _before(event, known) if event.sequence > 1 else None
+    return backwards[::-1]
+
+
+def _before(event: EscrowEvent, known: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Return sequence and token of the event that `event` builds on."""
+    sequence, token = event.sequence - 1, event.previous_fencing_token
+    if token == UNKNOWN:
+        # Not said: the newest that its owner can have known.
+        older = [t for s, t in known if s == sequence and t <= event.fencing_token]
+        token = max(older, default=UNKNOWN)
+    return sequence, token
 
 
 def fold(effective: Sequence[EscrowEvent]) -> tuple[Escrow | None, int]:

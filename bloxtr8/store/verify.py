@@ -15,6 +15,7 @@ from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
 from bloxtr8.store.mirror_fold import (
     CHAIN_START,
+    MirrorGap,
     Stored,
     chained,
     effective_events,
@@ -161,7 +162,7 @@ def _refold(
     stored = [Stored(e["sequence"], e["fencing_token"], e["payload"]) for e in history]
     try:
         folded, token = fold(effective_events(stored))
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, MirrorGap, ValueError) as error:
         report.differ("events can be folded", row["id"], "a state", repr(error))
         return
     if folded is None:
