@@ -7,9 +7,11 @@ from agents import (
     contracts,
     deadlines,
     escrow,
+    listings,
     mirror,
     outbox,
     payments,
+    people,
     reconciliation,
     webhooks,
 )
@@ -44,7 +46,9 @@ def _register_agents(app: BloxtrApp) -> None:
     reconciliation.register(app)
     webhooks.register(app, provider_refs.register(app))
     mirror.register(app)
+    listings.register(app)
     outbox.register(app)
+    people.register(app)
 
 
 def _register_watchdog(app: BloxtrApp) -> None:

@@ -2,18 +2,24 @@
 
 from typing import Any
 
+from bloxtr8.access.tokens import TokenKeys
 from bloxtr8.market import reservations
 from bloxtr8.market.actors import Actor
+from bloxtr8.market.asking import Trading
+from bloxtr8.market.clockwork import Sweeper
+from bloxtr8.market.market import make_market
 from bloxtr8.market.place import Change, Marketplace
-from bloxtr8.market.sweeps import Sweeper
 from bloxtr8.messaging.app import BloxtrApp
 from bloxtr8.messaging.handling import Delivery
 from bloxtr8.messaging.topics import ESCROW_EVENTS
 from bloxtr8.store.database import Transaction, run_in_transaction
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
 
 
-def register(app: BloxtrApp, place: Marketplace) -> None:
+def register(app: BloxtrApp) -> None:
+    place = _marketplace(app)
+
     async def handle(message: Any, _delivery: Delivery) -> None:
         assert isinstance(message, EscrowEvent)
         if reservations.outcome_of(message) is None:
@@ -27,3 +33,12 @@ def register(app: BloxtrApp, place: Marketplace) -> None:
 
     app.handle(ESCROW_EVENTS, handle, name="listings")
     app.background("marketplace", Sweeper(place).run)
+
+
+def _marketplace(app: BloxtrApp) -> Marketplace:
+    settings, trading = app.settings, Trading()
+    keys = TokenKeys.load(settings.keys.directory, create=settings.keys.create)
+    signer = app.keyring.signer(common.PRODUCER_WEB)
+    market = make_market(settings, app.clock, keys, signer, trading.effects)
+    app.on_close(market.close)
+    return trading.open(market, app.keyring)

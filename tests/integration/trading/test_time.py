@@ -12,11 +12,11 @@ from bloxtr8.access.identity import StaffRole
 from bloxtr8.errors import DraftStale, InvalidState, NotFound, OwnListing, ValidationFailed
 from bloxtr8.market import drafts, moderation, outages, reports, reservations
 from bloxtr8.market.actors import Actor, Channel
+from bloxtr8.market.clockwork import Sweeper
 from bloxtr8.market.drafts import Draft
 from bloxtr8.market.offers import Proposal
 from bloxtr8.market.outages import NewOutage
 from bloxtr8.market.reservations import Ended
-from bloxtr8.market.sweeps import Sweeper
 from bloxtr8.messaging import metadata
 from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -138,6 +138,10 @@ def _ended(contract: Row, **body: Any) -> events.EscrowEvent:
     return events.EscrowEvent(metadata=now, escrow_id=str(contract["escrow_id"]), **body)
 
 
+async def _apply(world: World, event: events.EscrowEvent) -> Row | None:
+    return await world.change(Actor.system(), lambda change: reservations.apply(change, event))
+
+
 @pytest.mark.parametrize(
     ("body", "status", "hold", "said"),
     [
@@ -152,8 +156,7 @@ async def test_a_trades_end_ends_the_reservation_once(
 ) -> None:
     _, listing, contract = await _reserved(world)
     event = _ended(contract, **body)
-    changed = await world.change(Actor.system(), lambda c: reservations.apply(c, event))
-    again = await world.change(Actor.system(), lambda c: reservations.apply(c, event))
+    changed, again = await _apply(world, event), await _apply(world, event)
     assert (changed is None, again is None) == (False, True)
     row = await world.row("listings", listing["id"])
     assert (row["status"], row["hold_reason"], row["reserved_contract_id"]) == (status, hold, None)
@@ -169,10 +172,7 @@ async def test_other_and_unknown_events_change_nothing(world: World) -> None:
         _ended(contract, escrow_delivered=events.EscrowDelivered()),
         _ended(contract | {"escrow_id": ids.uuid7()}, escrow_released=events.EscrowReleased()),
     ):
-        change = await world.change(
-            Actor.system(), lambda c, event=event: reservations.apply(c, event)
-        )
-        assert change is None
+        assert await _apply(world, event) is None
     assert (await world.row("listings", listing["id"]))["status"] == "RESERVED"
 
 
@@ -183,7 +183,7 @@ async def test_a_late_event_does_not_end_the_next_reservation(world: World) -> N
     buyer = await world.person()
     second = (await world.accept(seller, await world.offer(buyer, listing))).contract
     late = _ended(first, escrow_released=events.EscrowReleased())
-    await world.change(Actor.system(), lambda change: reservations.apply(change, late))
+    await _apply(world, late)
     row = await world.row("listings", listing["id"])
     assert (row["status"], row["reserved_contract_id"]) == ("RESERVED", second["id"])
 
@@ -277,6 +277,10 @@ async def _mirrored_escrow(began: Any, at: Any) -> UUID:
     return UUID(escrow.escrow_id)
 
 
+async def _record(world: World, admin: Actor, new: NewOutage) -> outages.Moved:
+    return await world.change(admin, lambda change: outages.record_outage(change, new))
+
+
 async def test_an_outage_lies_in_the_past(world: World) -> None:
     admin, now = await _admin(world), world.clock.now()
     for began, ended in (
@@ -286,7 +290,7 @@ async def test_an_outage_lies_in_the_past(world: World) -> None:
     ):
         new = NewOutage("ALL", began, "Wrong times.", ended)
         with pytest.raises(InvalidState):
-            await world.change(admin, lambda c, new=new: outages.record_outage(c, new))
+            await _record(world, admin, new)
 
 
 # --- drafts and reports ----------------------------------------------------------------------
