@@ -11,7 +11,6 @@ from agents import (
     mirror,
     outbox,
     payments,
-    people,
     reconciliation,
     webhooks,
 )
@@ -48,7 +47,6 @@ def _register_agents(app: BloxtrApp) -> None:
     mirror.register(app)
     listings.register(app)
     outbox.register(app)
-    people.register(app)
 
 
 def _register_watchdog(app: BloxtrApp) -> None:
