@@ -11,6 +11,7 @@ from agents import (
     mirror,
     outbox,
     payments,
+    people,
     reconciliation,
     webhooks,
 )
@@ -47,6 +48,7 @@ def _register_agents(app: BloxtrApp) -> None:
     mirror.register(app)
     listings.register(app)
     outbox.register(app)
+    people.register(app)
 
 
 def _register_watchdog(app: BloxtrApp) -> None:

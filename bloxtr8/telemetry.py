@@ -73,6 +73,7 @@ MIRROR_LAG = _seconds(
 MIRROR_EVENTS = _counter("mirror_events", "Events handed to the mirror", "outcome")
 MIRROR_PENDING = _gauge("mirror_pending_events", "Events waiting for the next commit")
 OUTBOX_AGE = _gauge("outbox_age_seconds", "Age of the oldest unpublished outbox row")
+AUDIT_UNSEALED_AGE = _gauge("audit_unsealed_age_seconds", "Age of the oldest unsealed audit row")
 LEDGER_IMBALANCE = _gauge("ledger_imbalance_minor", "Sum over the ledger; always 0", "currency")
 
 # Payments

@@ -29,8 +29,10 @@ def _sandbox() -> Iterator[None]:
 
 # Commands in modules of their own, which are loaded when they are asked for.
 _ELSEWHERE = {
+    "audit": "bloxtr8.cli.audit",
     "ledger": "bloxtr8.cli.ledger",
     "reconcile": "bloxtr8.cli.reconcile",
+    "staff": "bloxtr8.cli.staff",
     "webhooks": "bloxtr8.cli.reconcile",
 }
 
