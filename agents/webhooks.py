@@ -8,14 +8,24 @@ from bloxtr8.messaging.app import BloxtrApp
 from bloxtr8.messaging.handling import Delivery, Refused
 from bloxtr8.messaging.topics import PAYMENTS_COMMANDS, WEBHOOK_EVENTS
 from bloxtr8.payments import webhook_inbox as inbox
-from bloxtr8.payments.facts import ACCOUNT_UPDATED, facts_of
+from bloxtr8.payments.facts import ACCOUNT_UPDATED, Fact, facts_of
 from bloxtr8.payments.stripe_objects import BadObject
+from bloxtr8.payments.usdc.custodian_facts import escrow_of_call, facts_of_call
 from bloxtr8.payments.webhook_signatures import WebhookName
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from proto.bloxtr8.webhook.v1 import webhook_pb2 as webhook
 from tables import provider_refs
 from tables.durable import DurableTable
+
+_PROVIDERS = {
+    common.PROVIDER_STRIPE: inbox.STRIPE,
+    common.PROVIDER_CUSTODIAN: inbox.CUSTODIAN,
+}
+_RAILS = {
+    common.PROVIDER_STRIPE: common.RAIL_STRIPE,
+    common.PROVIDER_CUSTODIAN: common.RAIL_USDC_BASE,
+}
 
 
 class WebhooksAgent:
@@ -29,7 +39,7 @@ class WebhooksAgent:
         if message.HasField("reference"):
             await self._learn(message, delivery)
             return
-        if message.provider != common.PROVIDER_STRIPE:
+        if message.provider not in _PROVIDERS:
             raise Refused(common.DEAD_LETTER_KIND_POISON, "the provider is unknown")
         try:
             await self._call(message)
@@ -53,25 +63,29 @@ class WebhooksAgent:
     async def _call(self, message: webhook.WebhookEvent) -> None:
         call, now = message.call, self._app.clock.now()
         name = WebhookName(call.provider_event_id, message.provider_payment_id, call.type)
-        if not await inbox.record(name, call.raw, metadata.moment(call.received_at)):
+        provider = _PROVIDERS[message.provider]
+        received_at = metadata.moment(call.received_at)
+        if not await inbox.record(name, call.raw, received_at, provider=provider):
             telemetry.DUPLICATES.labels(consumer="webhooks").inc()
             return
-        if call.type == ACCOUNT_UPDATED:
+        if message.provider == common.PROVIDER_STRIPE and call.type == ACCOUNT_UPDATED:
             await inbox.update_account(call.raw, now)
-        if not facts_of(call.raw):
-            await inbox.mark(name, inbox.IGNORED, now)
+        if not _facts(message):
+            await inbox.mark(name, inbox.IGNORED, now, provider=provider)
             return
         escrow_id = await self._escrow_of(message)
         if not escrow_id:
-            telemetry.UNMATCHED_WEBHOOKS.labels(provider="STRIPE").inc()
-            await inbox.mark(name, inbox.UNMATCHED, now)
+            telemetry.UNMATCHED_WEBHOOKS.labels(provider=provider).inc()
+            await inbox.mark(name, inbox.UNMATCHED, now, provider=provider)
             return
-        await inbox.mark(name, inbox.MATCHED, now, escrow_id=escrow_id)
+        await inbox.mark(name, inbox.MATCHED, now, escrow_id=escrow_id, provider=provider)
         await self._app.publisher.publish(PAYMENTS_COMMANDS, self._fact(message, escrow_id))
 
     async def _escrow_of(self, message: webhook.WebhookEvent) -> str:
         """Ask the signed body, then the table, then PostgreSQL."""
         ref = message.provider_payment_id
+        if message.provider == common.PROVIDER_CUSTODIAN:
+            return await escrow_of_call(message.call.raw)
         return (
             inbox.escrow_named_in(message.call.raw)
             or provider_refs.escrow_of(self._table.value_of(ref.encode()))
@@ -80,13 +94,14 @@ class WebhooksAgent:
 
     def _fact(self, message: webhook.WebhookEvent, escrow_id: str) -> payments.PaymentCommand:
         call = message.call
-        message_id = str(ids.derived("provider-event", "STRIPE", call.provider_event_id))
+        provider = _PROVIDERS[message.provider]
+        message_id = str(ids.derived("provider-event", provider, call.provider_event_id))
         return payments.PaymentCommand(
             metadata=metadata.caused_by(
                 message.metadata, common.PRODUCER_WEBHOOKS, self._app.clock.now(), message_id
             ),
             escrow_id=escrow_id,
-            rail=common.RAIL_STRIPE,
+            rail=_RAILS[message.provider],
             record_provider_event=payments.RecordProviderEvent(
                 provider=message.provider,
                 provider_event_id=call.provider_event_id,
@@ -96,6 +111,13 @@ class WebhooksAgent:
                 received_at=call.received_at,
             ),
         )
+
+
+def _facts(message: webhook.WebhookEvent) -> list[Fact]:
+    raw = message.call.raw
+    if message.provider == common.PROVIDER_CUSTODIAN:
+        return facts_of_call(raw)
+    return facts_of(raw)
 
 
 def register(app: BloxtrApp, table: DurableTable) -> None:

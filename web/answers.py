@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from web.fields import Answer, MoneyOut, Time
 
@@ -161,6 +161,31 @@ class StripePayment(Answer):
     client_secret: str
     status: str
     fund_by: Time | None
+
+
+class UsdcPayment(Answer):
+    """Where to send USDC. `left` is what has not been seen on the chain yet.
+
+    `confirmations_needed` counts blocks; null: until the block is finalized.
+    """
+
+    rail: str
+    amount: MoneyOut
+    chain: str
+    chain_id: int
+    token_address: str
+    deposit_address: str
+    uri: str
+    qr_svg: str
+    seen: MoneyOut
+    confirmed: MoneyOut
+    left: MoneyOut
+    confirmations_needed: int | None
+    fund_by: Time | None
+
+
+class PaymentOut(RootModel[StripePayment | UsdcPayment]):
+    """What the buyer needs to pay, by the trade's rail."""
 
 
 class Receipt(Answer):

@@ -77,6 +77,7 @@ async def _introduction(stage: Stage, trade: Trade, staff_token: str) -> list[st
         "",
         f"web        {stack.url}   (/health, /ready, /metrics)",
         f"sandbox    {control}/state   (the payment provider's stand-in)",
+        f"chain      {stack.stand_ins.chain.rpc_url}   (JSON-RPC, with USDC; /sandbox/faucet)",
         f"logs       {stack.logs}",
         "",
         "A trade over 1,250.00 USD waits for its buyer. Tokens last 10 minutes.",

@@ -27,6 +27,7 @@ from bloxtr8.dev.apache_kafka import ApacheKafka
 from bloxtr8.dev.kafka import InProcessKafka
 from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.dev.schema import migrate_database
+from bloxtr8.dev.stand_ins import StandIns, start_stand_ins
 from bloxtr8.dev.worker import Worker
 from bloxtr8.messaging import provision
 from bloxtr8.messaging.signatures import Keyring
@@ -61,9 +62,13 @@ class Stack:
     clock: SharedOffsetClock
     postgres: EmbeddedPostgres
     kafka: InProcessKafka | ApacheKafka
-    stripe: StripeStandIn
+    stand_ins: StandIns
     workers: tuple[Worker, ...]
     logs: Path
+
+    @property
+    def stripe(self) -> StripeStandIn:
+        return self.stand_ins.stripe
 
     @property
     def url(self) -> str:
@@ -104,11 +109,8 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
         else:
             await provision.provision(settings.kafka)
         step.done("topics")
-        stripe = _stripe(settings, clock)
-        await stripe.start()
-        undo.push_async_callback(stripe.stop)
-        step.done(f"Stripe stand-in at {stripe.base_url}")
-        settings.stripe.api_base = stripe.base_url
+        stand_ins = await start_stand_ins(settings, clock, undo)
+        step.done(f"Stripe, a chain, a custodian and screening at {stand_ins.stripe.base_url} …")
         workers = _workers(settings, options, logs)
         for worker in workers:
             undo.callback(worker.stop)
@@ -116,7 +118,7 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
         for worker in workers:
             await worker.ready()
             step.done(f"{worker.name} at {worker.url}")
-        yield Stack(settings, clock, postgres, kafka, stripe, workers, logs)
+        yield Stack(settings, clock, postgres, kafka, stand_ins, workers, logs)
 
 
 class _Steps:
@@ -185,15 +187,6 @@ def _settings(
         ),
         keys=KeysSettings(directory=directory / "keys"),
         clock=ClockSettings(offset_file=str(directory / "clock")),
-    )
-
-
-def _stripe(settings: Settings, clock: SharedOffsetClock) -> StripeStandIn:
-    return StripeStandIn(
-        clock=clock,
-        api_key=settings.stripe.api_key.get_secret_value(),
-        webhook_url=f"http://{settings.web.host}:{settings.web.port}/webhooks/stripe",
-        webhook_secret=settings.stripe.webhook_secrets[0].get_secret_value(),
     )
 
 

@@ -146,15 +146,20 @@ def fail(operation: Operation, code: str, now: datetime, *, nothing_happened: bo
 
 def doubt(operation: Operation, reason: str, now: datetime) -> Operation:
     """Return it with its outcome unknown, to be settled after a pause that doubles."""
-    exponent = min(max(operation.attempts - 1, 0), 20)
-    pause = min(_BACK_OFF_MAX, _BACK_OFF_FIRST * 2**exponent)
     confirmed = operation.status is Status.CONFIRMED
     return replace(
         _released(operation),
         status=Status.CONFIRMED if confirmed else Status.UNKNOWN,
         last_error=reason[:_ERROR_CHARACTERS_MAX],
-        not_before=now + pause,
+        not_before=after_pause(operation, now),
     )
+
+
+def after_pause(operation: Operation, now: datetime) -> datetime:
+    """Return when to try again: after a pause that doubles with each try."""
+    exponent = min(max(operation.attempts - 1, 0), 20)
+    factor: int = 2**exponent
+    return now + min(_BACK_OFF_MAX, _BACK_OFF_FIRST * factor)
 
 
 def wait(operation: Operation, provider_ref: str, until: datetime) -> Operation:

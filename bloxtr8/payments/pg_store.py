@@ -21,7 +21,8 @@ from bloxtr8.store.database import Transaction, fetchrow, to_json, transaction
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.webhook.v1 import webhook_pb2 as webhook
 
-PROVIDER = "STRIPE"
+# Whose objects an escrow's are, by the currency of its rail.
+_PROVIDERS = {"USD": ("STRIPE", common.PROVIDER_STRIPE), "USDC": ("BASE", common.PROVIDER_BASE)}
 _COLUMNS = tuple(field.name for field in fields(Operation))
 _LIST = ", ".join(_COLUMNS)
 _UUIDS = frozenset(
@@ -163,11 +164,12 @@ class PostgresStore:
 
     def _reference(self, book: Book, ref: str) -> webhook.WebhookEvent:
         """Return the word to the webhooks agent that calls about `ref` are for this escrow."""
-        message_id = str(ids.derived("provider-reference", PROVIDER, ref))
+        name, provider = _provider_of(book)
+        message_id = str(ids.derived("provider-reference", name, ref))
         now = self._clock.now()
         return webhook.WebhookEvent(
             metadata=metadata.new(common.PRODUCER_PAYMENTS, now, message_id=message_id),
-            provider=common.PROVIDER_STRIPE,
+            provider=provider,
             provider_payment_id=ref,
             reference=webhook.ProviderReference(escrow_id=book.escrow_id),
         )
@@ -271,10 +273,15 @@ def _artifact(row: dict[str, Any]) -> Artifact:
     )
 
 
+def _provider_of(book: Book) -> "tuple[str, common.Provider.ValueType]":
+    assert book.funds is not None, "an escrow with objects has funds"
+    return _PROVIDERS[book.funds.currency]
+
+
 def _artifact_values(book: Book, artifact: Artifact) -> tuple[Any, ...]:
     return (
         ids.uuid7(),
-        PROVIDER,
+        _provider_of(book)[0],
         artifact.kind,
         artifact.ref,
         book.escrow_id,

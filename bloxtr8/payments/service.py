@@ -18,12 +18,14 @@ from bloxtr8.payments.ordering import BadOrder, take_order
 from bloxtr8.payments.rails import Failed, Unknown
 from bloxtr8.payments.store import PaymentStore, ProviderEvent
 from bloxtr8.payments.stripe_objects import BadObject
+from bloxtr8.payments.usdc.custodian_facts import facts_of_call
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 SECRETS_MAX = 10_000
 SECRET_KEPT = timedelta(seconds=60)
-_PROVIDERS = {common.PROVIDER_STRIPE: "STRIPE"}
+_READERS = {"STRIPE": facts_of, "CUSTODIAN": facts_of_call}
+_PROVIDERS = {common.PROVIDER_STRIPE: "STRIPE", common.PROVIDER_CUSTODIAN: "CUSTODIAN"}
 
 
 class BadCommand(Exception):
@@ -59,7 +61,7 @@ class PaymentService:
         if provider is None:
             raise BadCommand("the provider is unknown")
         try:
-            facts = facts_of(said.body)
+            facts = _READERS[provider](said.body)
         except BadObject as error:
             raise BadCommand(str(error)) from None
         await self._take_facts(command, ProviderEvent(provider, said.provider_event_id), facts)

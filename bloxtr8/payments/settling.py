@@ -18,7 +18,7 @@ from bloxtr8.payments.rails import (
     Pending,
     Unknown,
 )
-from bloxtr8.payments.receipts import ASK_AGAIN, take_receipts
+from bloxtr8.payments.receipts import ASK_AGAIN, USDC_BASE, take_receipts
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 ALREADY_PAID = "ALREADY_PAID"
@@ -271,7 +271,7 @@ def _doubt(book: Book, operation: Operation, outcome: Unknown | Absent, now: dat
 
 
 def _wait(book: Book, operation: Operation, ref: str, now: datetime) -> None:
-    waiting = operations.wait(operation, ref, _next_look(operation, now))
+    waiting = operations.wait(operation, ref, _next_news(operation, now))
     book.put(waiting)
     _keep(book, waiting, books.REFUND, "PENDING")
 
@@ -280,6 +280,15 @@ def _later(operation: Operation, now: datetime) -> Operation:
     ref = operation.provider_ref
     assert ref, "an instrument that is looked at has a reference"
     return operations.confirm(operation, ref, now, again_at=_next_look(operation, now))
+
+
+def _next_news(operation: Operation, now: datetime) -> datetime:
+    """Return when to ask again about a movement that is on its way.
+
+    A chain tells nobody when a transfer has become final.
+    """
+    soon = operation.rail == USDC_BASE and not operations.was_heard(operation)
+    return operations.after_pause(operation, now) if soon else _next_look(operation, now)
 
 
 def _next_look(operation: Operation, now: datetime) -> datetime:

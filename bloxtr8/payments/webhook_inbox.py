@@ -12,7 +12,7 @@ from bloxtr8.payments.webhook_signatures import WebhookName
 from bloxtr8.store import staff_tasks
 from bloxtr8.store.database import fetchrow, transaction
 
-PROVIDER = "STRIPE"
+STRIPE, CUSTODIAN = "STRIPE", "CUSTODIAN"
 RECEIVED, MATCHED, UNMATCHED, HANDLED, IGNORED = (
     "RECEIVED",
     "MATCHED",
@@ -22,7 +22,9 @@ RECEIVED, MATCHED, UNMATCHED, HANDLED, IGNORED = (
 )
 
 
-async def record(name: WebhookName, body: bytes, received_at: datetime) -> bool:
+async def record(
+    name: WebhookName, body: bytes, received_at: datetime, *, provider: str = STRIPE
+) -> bool:
     """Keep a call as it came. False when it was kept and handled before: it is a repetition."""
     async with transaction() as tx:
         await tx.execute(
@@ -30,7 +32,7 @@ async def record(name: WebhookName, body: bytes, received_at: datetime) -> bool:
             "type, raw, status, received_at) VALUES ($1, $2, $3, $4, $5, $6, 'RECEIVED', $7) "
             "ON CONFLICT (provider, provider_event_id) DO NOTHING",
             ids.uuid7(),
-            PROVIDER,
+            provider,
             name.provider_event_id,
             name.provider_payment_id,
             name.type,
@@ -39,14 +41,19 @@ async def record(name: WebhookName, body: bytes, received_at: datetime) -> bool:
         )
         status = await tx.fetchval(
             "SELECT status FROM webhook_events WHERE provider = $1 AND provider_event_id = $2",
-            PROVIDER,
+            provider,
             name.provider_event_id,
         )
     return status not in (HANDLED, IGNORED)
 
 
 async def mark(
-    name: WebhookName, status: str, now: datetime, *, escrow_id: str | None = None
+    name: WebhookName,
+    status: str,
+    now: datetime,
+    *,
+    escrow_id: str | None = None,
+    provider: str = STRIPE,
 ) -> None:
     """Set how far a call has come; what is handled stays handled. UNMATCHED asks a person."""
     async with transaction() as tx:
@@ -54,7 +61,7 @@ async def mark(
             "UPDATE webhook_events SET status = $3, escrow_id = coalesce($4, escrow_id), "
             "handled_at = $5 WHERE provider = $1 AND provider_event_id = $2 "
             "AND status <> 'HANDLED'",
-            PROVIDER,
+            provider,
             name.provider_event_id,
             status,
             escrow_id,
@@ -68,7 +75,7 @@ async def mark(
 async def escrow_of_artifact(ref: str) -> str:
     """Return the escrow that a provider's object belongs to, "" when it is not known."""
     row = await fetchrow(
-        "SELECT escrow_id FROM payment_artifacts WHERE provider = $1 AND ref = $2", PROVIDER, ref
+        "SELECT escrow_id FROM payment_artifacts WHERE provider = $1 AND ref = $2", STRIPE, ref
     )
     return "" if row is None else str(row["escrow_id"])
 

@@ -19,7 +19,8 @@ from bloxtr8.payments.stripe_objects import BadObject
 
 BODY_BYTES_MAX = 256 * 1024
 TOLERANCE_SECONDS = 300
-SECRETS_MAX = 2
+# Two endpoints, each with two secrets during rotation.
+SECRETS_MAX = 4
 _HEADER_CHARACTERS_MAX = 4096
 _TYPE_CHARACTERS_MAX = 100
 _UNSAID = "client_secret"
@@ -51,7 +52,7 @@ def verify_stripe(body: bytes, header: str, secrets: Sequence[SecretStr]) -> Non
 
     The age is measured with the machine's clock: it is about the call's way here.
     """
-    assert len(secrets) <= SECRETS_MAX, "two secrets during rotation, else one"
+    assert len(secrets) <= SECRETS_MAX, "two endpoints with two secrets each during rotation"
     if len(body) > BODY_BYTES_MAX or len(header) > _HEADER_CHARACTERS_MAX or not header.isascii():
         raise WebhookSignatureInvalid
     # Every secret is tried, whichever fits, so that time tells nothing.

@@ -8,19 +8,23 @@ from uuid import UUID
 from bloxtr8.dev.demo.observer import Figures, Observer, percentile
 from bloxtr8.dev.demo.scenes import Scene
 from bloxtr8.dev.play import Trade
+from bloxtr8.dev.stand_ins import StandIns
+from bloxtr8.sandbox.chain import wallets
+from bloxtr8.sandbox.custodian.vault import minor as vault_minor
 from bloxtr8.sandbox.stripe.world import World
 from bloxtr8.store import database
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One trade. Money in cents, as the payment provider moved it; `to_bank` by chargebacks.
+    """One trade. Money in minor units of `currency`, as it really moved; `to_bank` by chargebacks.
 
     `disturbed`: a worker was killed meanwhile, so its latencies are those of a recovery.
     """
 
     scene: str
     state: str
+    currency: str
     money_in: int
     to_seller: int
     to_buyer: int
@@ -95,23 +99,50 @@ class Report:
         }
 
 
-def row_of(scene: Scene, trade: Trade, observer: Observer, provider: World) -> Row:
+def row_of(scene: Scene, trade: Trade, observer: Observer, stand_ins: StandIns) -> Row:
     """Return the row of one trade."""
+    if trade.terms.rail == "STRIPE":
+        moved = _at_stripe(trade, stand_ins.stripe.world)
+    else:
+        moved = _on_chain(trade, stand_ins)
+    return Row(
+        scene=scene.name,
+        state=trade.state,
+        currency=trade.terms.currency,
+        money_in=moved[0],
+        to_seller=moved[1],
+        to_buyer=moved[2],
+        to_bank=moved[3],
+        figures=observer.figures({trade.escrow_id}),
+        disturbed=scene.disturbs,
+    )
+
+
+def _on_chain(trade: Trade, stand_ins: StandIns) -> tuple[int, int, int, int]:
+    """Return (in, to the seller, to the buyer, 0); each wallet is of one trade only."""
+    vault, bank = stand_ins.custodian.vault, stand_ins.chain.bank
+    address = vault.find_reference(trade.escrow_id)
+    deposits = vault.deposits_of(address.hex) if address is not None else []
+    came = sum(vault_minor(entry["amount"]) for entry in deposits if entry["status"] != "failed")
+    buyer, seller = (
+        bank.balance(wallets.USDC, str(wallets.named(person.wallet).address))
+        for person in (trade.buyer, trade.seller)
+    )
+    return came, seller, buyer, 0
+
+
+def _at_stripe(trade: Trade, provider: World) -> tuple[int, int, int, int]:
     group = trade.escrow_id
     charges = provider.all("charge", transfer_group=group)
     refs = {charge["id"] for charge in charges}
     disputes = [d for d in provider.all("dispute") if d["charge"] in refs]
     refunds = [r for r in provider.all("refund") if r["charge"] in refs]
     transfers = provider.all("transfer", transfer_group=group)
-    return Row(
-        scene=scene.name,
-        state=trade.state,
-        money_in=sum(int(charge["amount_captured"]) for charge in charges),
-        to_seller=sum(int(t["amount"]) - int(t["amount_reversed"]) for t in transfers),
-        to_buyer=sum(int(r["amount"]) for r in refunds if r["status"] != "failed"),
-        to_bank=sum(int(d["amount"]) for d in disputes if d["status"] != "won"),
-        figures=observer.figures({group}),
-        disturbed=scene.disturbs,
+    return (
+        sum(int(charge["amount_captured"]) for charge in charges),
+        sum(int(t["amount"]) - int(t["amount_reversed"]) for t in transfers),
+        sum(int(r["amount"]) for r in refunds if r["status"] != "failed"),
+        sum(int(d["amount"]) for d in disputes if d["status"] != "won"),
     )
 
 

@@ -122,10 +122,9 @@ async def _report(
     differences: list[str],
     started: float,
 ) -> Report:
-    provider = stack.stripe.world
     signed = [(scene, trade) for scene in scenes for trade in scene.trades if trade.escrow_id]
     trades = [trade for _, trade in signed]
-    rows = [row_of(scene, trade, observer, provider) for scene, trade in signed]
+    rows = [row_of(scene, trade, observer, stack.stand_ins) for scene, trade in signed]
     return Report(
         rows=tuple(rows),
         total=observer.figures({trade.escrow_id for trade in trades}),

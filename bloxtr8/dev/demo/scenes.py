@@ -9,6 +9,8 @@ from bloxtr8.access import StaffRole
 from bloxtr8.dev.demo.observer import Observer
 from bloxtr8.dev.demo.storm import storm
 from bloxtr8.dev.play import Stage, Trade
+from bloxtr8.dev.play.api import ApiProblem
+from bloxtr8.sandbox.chain import wallets
 
 _FUNDING_TIME = timedelta(hours=72, minutes=5)
 _KILLED_TRADES = 4
@@ -45,6 +47,14 @@ class Director:
         """Return a new signed trade of `scene`, waiting for money."""
         self.tell(scene, "both sign the contract")
         trade = await self.stage.trade(price_minor)
+        scene.trades.append(trade)
+        await trade.sign()
+        return trade
+
+    async def usdc_trade(self, scene: Scene, price_minor: int) -> Trade:
+        """Return a new signed trade that is paid in USDC, waiting for money."""
+        self.tell(scene, "both sign the contract")
+        trade = await self.stage.usdc_trade(price_minor)
         scene.trades.append(trade)
         await trade.sign()
         return trade
@@ -144,6 +154,70 @@ async def killed(director: Director, scene: Scene) -> None:
             group.create_task(play(20_000 + 1_000 * number))
 
 
+async def paid_in_usdc(director: Director, scene: Scene) -> None:
+    trade = await director.usdc_trade(scene, 2_500_000)
+    director.tell(scene, "the buyer sends 25,000 USDC; they get their blocks and are screened")
+    await trade.send()
+    await trade.until("FUNDS_HELD")
+    await trade.deliver()
+    director.tell(scene, "the seller's wallet is screened and paid on the chain")
+    await trade.release()
+    await trade.until("RELEASED")
+
+
+async def overpaid_in_usdc(director: Director, scene: Scene) -> None:
+    trade = await director.usdc_trade(scene, 1_200_000)
+    director.tell(scene, "the buyer sends half a percent too much")
+    await trade.send(trade.terms.settle_minor * 1_005 // 1_000)
+    await trade.until("FUNDS_HELD")
+    await trade.deliver()
+    director.tell(scene, "the seller is paid, the buyer gets the excess back")
+    await trade.release()
+    await trade.until("RELEASED")
+
+
+async def underpaid_in_usdc(director: Director, scene: Scene) -> None:
+    trade = await director.usdc_trade(scene, 1_500_000)
+    director.tell(scene, "the buyer sends a third of it, then gives up")
+    await trade.send(trade.terms.settle_minor // 3)
+    await trade.confirmed()
+    await trade.cancel(trade.buyer)
+    await trade.until("REFUNDED")
+
+
+async def sanctioned(director: Director, scene: Scene) -> None:
+    admin = await director.stage.staff(StaffRole.ADMIN)
+    trade = await director.usdc_trade(scene, 1_800_000)
+    await director.stage.screening(str(wallets.named(trade.buyer.wallet).address), "listed")
+    director.tell(scene, "the money comes from a sanctioned wallet")
+    await trade.send()
+    await trade.until("FUNDS_REVIEW")
+    director.tell(scene, "it is frozen; not even an admin can send it back")
+    try:
+        await trade.staff(admin, "funds-review", {"decision": "REJECT"})
+        refused = ""
+    except ApiProblem as problem:
+        refused = problem.code
+    assert refused == "on_hold", f"sanctioned money stays: {refused}"
+
+
+async def never_told(director: Director, scene: Scene) -> None:
+    trade = await director.trade(scene, 64_000)
+    await trade.pay_page()
+    await director.stage.stripe("POST", "/webhooks", {"drop": True})
+    director.tell(scene, "the buyer pays; the provider's webhook is never delivered")
+    await trade.pay()
+    await director.stage.stripe("POST", "/webhooks", {})
+    assert (await trade.read())["status"] == "AWAIT_FUNDS", "nobody was told"
+    found = await director.stage.reconcile(trade.escrow_id)
+    assert found.repairs, "reconciliation finds what was missed"
+    director.tell(scene, "reconciliation asks the provider and makes up for it")
+    await trade.until("FUNDS_HELD")
+    await trade.deliver()
+    await trade.release()
+    await trade.until("RELEASED")
+
+
 async def timed_out(director: Director, scene: Scene) -> None:
     trade = await director.trade(scene, 75_000)
     await trade.pay_page()
@@ -174,6 +248,13 @@ SCRIPT: tuple[tuple[Part, ...], ...] = (
         Part("settled between the two", "SPLIT", settled),
         Part("charged back after release", "RELEASED", charged_back),
     ),
+    (
+        Part("paid in USDC, above 10,000 USD", "RELEASED", paid_in_usdc),
+        Part("overpaid in USDC", "RELEASED", overpaid_in_usdc),
+        Part("underpaid in USDC, called off", "REFUNDED", underpaid_in_usdc),
+        Part("paid by a sanctioned wallet", "FUNDS_REVIEW", sanctioned),
+    ),
+    (Part("a webhook that never came", "RELEASED", never_told),),
     (Part("every message delivered twice", "RELEASED", stormy),),
     (Part("worker killed in the middle", "RELEASED", killed, disturbs=True),),
     (Part("cancelled by time-out", "CANCELLED", timed_out),),

@@ -69,7 +69,7 @@ class Screen:
 
 
 def summary(report: Report) -> Table:
-    """Return the table of all trades; amounts in USD, times from command to event in ms."""
+    """Return the table of all trades; amounts in USD or USDC, times from command to event in ms."""
     table = Table(title="Trades", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("scene")
     table.add_column("state", no_wrap=True)
@@ -84,7 +84,7 @@ def summary(report: Report) -> Table:
         table.add_row(
             row.scene,
             _state(row.state),
-            *(Money("USD", minor).decimal for minor in amounts),
+            *(_amount(row.currency, minor) for minor in amounts),
             *map(str, (*counts, figures.percentile(50), figures.percentile(95))),
         )
     return table
@@ -97,6 +97,11 @@ def verdict(report: Report) -> Table:
         mark = Text("holds", style="green") if holds else Text("FAILS", style="bold red")
         table.add_row(name, Text.assemble(mark, f"  {detail}"))
     return table
+
+
+def _amount(currency: str, minor: int) -> str:
+    # Cents of a USDC are enough to look at.
+    return Money("USD", minor if currency == "USD" else minor // 10_000).decimal
 
 
 def _state(state: str) -> Text:

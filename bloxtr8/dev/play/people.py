@@ -16,12 +16,16 @@ _SIGN_IN_AGAIN_AFTER = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who can sign in. `role`: a member of staff; `payout_method_id`: may be paid."""
+    """Somebody who can sign in. `role`: a member of staff; `payout_method_id`: may be paid.
+
+    `wallet`: the name of their wallet on the local chain, where they have one.
+    """
 
     id: str
     name: str
     role: StaffRole | None
     payout_method_id: str
+    wallet: str
     _people: "People" = field(repr=False)
     _session: Session | None = field(default=None, repr=False)
 
@@ -41,11 +45,16 @@ class People:
         self.tokens = AccessTokens.from_settings(settings, clock)
 
     async def join(
-        self, name: str, *, role: StaffRole | None = None, payout_account: str = ""
+        self,
+        name: str,
+        *,
+        role: StaffRole | None = None,
+        payout_account: str = "",
+        wallet: str = "",
     ) -> Person:
-        """Register `name` (TIER_1); with `payout_account` they can be paid through Stripe."""
+        """Register `name` (TIER_1); `payout_account` (Stripe, or 0x…): where they can be paid."""
         method_id = str(ids.uuid7()) if payout_account else ""
-        person = Person(str(ids.uuid7()), name, role, method_id, self)
+        person = Person(str(ids.uuid7()), name, role, method_id, wallet, self)
         now = self.clock.now()
         async with database.transaction() as tx:
             await tx.execute(
@@ -66,11 +75,12 @@ class People:
                 await tx.execute(
                     "INSERT INTO payout_methods"
                     " (id, user_id, kind, external_ref, status, verified_at, usable_from,"
-                    " is_default) VALUES ($1, $2, 'STRIPE_ACCOUNT', $3, 'VERIFIED', $4, $4, true)",
+                    " is_default) VALUES ($1, $2, $5, $3, 'VERIFIED', $4, $4, true)",
                     UUID(method_id),
                     UUID(person.id),
                     payout_account,
                     now,
+                    "BASE_WALLET" if payout_account.startswith("0x") else "STRIPE_ACCOUNT",
                 )
         return person
 

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bloxtr8.dev.play.api import JSON
+from bloxtr8.dev.play.contract import Terms
 from bloxtr8.dev.play.people import Person
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ class NotReached(AssertionError):
 
 
 class Trade:
-    """A trade between `buyer` and `seller`; money is in cents."""
+    """A trade between `buyer` and `seller`."""
 
-    def __init__(self, stage: "Stage", buyer: Person, seller: Person, price_minor: int) -> None:
+    def __init__(self, stage: "Stage", buyer: Person, seller: Person, terms: Terms) -> None:
         self._stage = stage
         self.buyer = buyer
         self.seller = seller
-        self.price_minor = price_minor
+        self.terms = terms
         self.contract_id = ""
         self.escrow_id = ""
         self.state = ""
@@ -35,7 +36,7 @@ class Trade:
     async def sign(self) -> None:
         """Both sign the contract; returns when the escrow waits for the buyer's money."""
         self.contract_id, self.escrow_id = await self._stage.sign(
-            self.buyer, self.seller, self.price_minor
+            self.buyer, self.seller, self.terms
         )
         await self.until("AWAIT_FUNDS")
 
@@ -43,6 +44,25 @@ class Trade:
         """The buyer opens the pay page and pays; `order` as the stand-in's controls take it."""
         await self.pay_page()
         await self._stage.stripe("POST", f"/escrows/{self.escrow_id}/pay", order)
+
+    async def send(self, amount_minor: int | None = None) -> None:
+        """The buyer sends USDC to the trade's address: `amount_minor` of it, else what is due."""
+        page = await self.pay_page()
+        order = {
+            "wallet": self.buyer.wallet,
+            "to": page["deposit_address"],
+            "amount_minor": amount_minor or page["amount"]["minor"],
+        }
+        await self._stage.chain("POST", "/pay", order)
+
+    async def confirmed(self) -> None:
+        """Return when something of what the buyer sent counts; raises NotReached after 60 s."""
+        until = time.monotonic() + _REACH_SECONDS_MAX
+        while time.monotonic() < until:
+            if (await self.pay_page())["confirmed"]["minor"]:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+        raise NotReached(f"no deposit of escrow {self.escrow_id} is confirmed")
 
     async def pay_page(self) -> JSON:
         """Return what the buyer's pay page needs, as soon as the payment is prepared."""

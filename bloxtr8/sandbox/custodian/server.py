@@ -65,6 +65,7 @@ class CustodianStandIn:
         clock: Clock | None = None,
     ) -> None:
         self.api_key = api_key
+        self.webhook_secret = webhook_secret
         self.clock = clock or SystemClock()
         self.faults = FaultPlan()
         self.webhooks = CustodianWebhooks(webhook_url, webhook_secret)
