@@ -62,7 +62,8 @@ class Call:
     @property
     def identity(self) -> tuple[Any, ...]:
         """What two calls with the same answer have in common."""
-        return (self.path, tuple(sorted(self.params.items())), str(self.document), self.token)
+        params = tuple(sorted(self.params.items()))
+        return (self.host.host, self.path, params, str(self.document), self.token)
 
 
 class RobloxUnknown(Exception):
