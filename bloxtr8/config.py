@@ -65,6 +65,9 @@ class StripeSettings(BaseModel):
     webhook_secrets: list[SecretStr] = Field(
         default_factory=list, description="at most two, during rotation"
     )
+    connect_webhook_secrets: list[SecretStr] = Field(
+        default_factory=list, description="of the endpoint for connected accounts; at most two"
+    )
     livemode: bool = False
 
 
