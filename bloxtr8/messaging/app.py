@@ -14,6 +14,7 @@ from bloxtr8 import telemetry
 from bloxtr8.clock import Clock, SharedOffsetClock, SystemClock
 from bloxtr8.config import Settings
 from bloxtr8.messaging import connection, handling, stopping
+from bloxtr8.messaging.faust_worker import Worker
 from bloxtr8.messaging.publisher import Publisher
 from bloxtr8.messaging.schema import Poison, ProtobufSchema
 from bloxtr8.messaging.signatures import Keyring
@@ -306,6 +307,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "topic_disable_leader": True,
         "topic_partitions": kafka.partitions,
         "topic_replication_factor": kafka.replication,
+        "Worker": Worker,
         "web_bind": settings.web.host,
         "web_host": settings.web.host,
         "web_port": settings.web.port,

@@ -171,7 +171,7 @@ async def cost(stage: Stage, records: int, messages: int) -> float:
     with stage.worker(settings, "escrow") as worker:
         await worker.ready()
         async with Client(settings.kafka) as client:
-            await _change(client, stage, worker, trades, _WARM_UP)
+            await _change(client, stage, worker, trades, messages)
             spent = await _change(client, stage, worker, trades, messages)
     return 1e6 * spent / messages
 
