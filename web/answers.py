@@ -188,6 +188,32 @@ class PaymentOut(RootModel[StripePayment | UsdcPayment]):
     """What the buyer needs to pay, by the trade's rail."""
 
 
+class PayoutMethodOut(Answer):
+    """Where somebody is paid; of an account only its end is shown."""
+
+    id: str
+    kind: str
+    reference: str
+    status: str
+    is_default: bool
+    verified_at: Time | None
+    usable_from: Time | None
+    created_at: Time
+
+
+class PayoutMethodList(Answer):
+    items: list[PayoutMethodOut]
+
+
+class PayoutMethodAdded(Answer):
+    """`onboarding_url`: to be opened once. `message`: to be signed by the wallet until then."""
+
+    method: PayoutMethodOut
+    onboarding_url: str | None = None
+    message: str | None = None
+    token_expires_at: Time | None = None
+
+
 class Receipt(Answer):
     escrow_id: str
     ref: str | None

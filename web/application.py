@@ -8,9 +8,12 @@ from aiohttp import web
 from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.market.asking import Trading
 from bloxtr8.market.market import Market, make_market
+from bloxtr8.payments.payout_methods import PayoutMethods
 from bloxtr8.payments.pg_store import IntentReader
 from bloxtr8.payments.service import PaymentPages
+from bloxtr8.payments.stripe_accounts import StripeAccounts
 from bloxtr8.payments.stripe_rail import StripeRail
+from bloxtr8.payments.usdc.chain import Chain
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.addresses import networks_of
 from web.deps import DEPS, Deps, Process
@@ -31,6 +34,7 @@ from web.views import (
     offers,
     operations,
     payments,
+    payout_methods,
     staff,
     staff_listings,
     staff_people,
@@ -48,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     *trade.ROUTES,
     *disputes.ROUTES,
     *payments.ROUTES,
+    *payout_methods.ROUTES,
     *operations.ROUTES,
     *staff.ROUTES,
     *approvals.ROUTES,
@@ -94,10 +99,13 @@ def _deps(application: web.Application, process: Process) -> Deps:
     trading = Trading()
     people = _market(process, tokens, trading) if settings.role != "agents" else None
 
+    payouts = None if people is None else _payouts(process, people)
+
     async def close(_application: web.Application) -> None:
         await stripe.close()
-        if people is not None:
-            await people.close()
+        for part in (payouts, people):
+            if part is not None:
+                await part.close()
 
     application.on_cleanup.append(close)
     return Deps(
@@ -105,10 +113,19 @@ def _deps(application: web.Application, process: Process) -> Deps:
         tokens=tokens,
         limiter=Limiter(settings.web.rate_percent, time.monotonic),
         payment_pages=PaymentPages(IntentReader(), stripe, settings.stripe.publishable_key, clock),
+        payouts=payouts,
         people=people,
         trading=trading.open(people, process.keyring) if people is not None else None,
         proxies=networks_of(settings.web.trusted_proxies),
     )
+
+
+def _payouts(process: Process, people: Market) -> PayoutMethods:
+    settings = process.settings
+    accounts = StripeAccounts(settings.stripe, process.clock)
+    urls = settings.base.rpc_urls
+    chain = Chain(urls[0], settings.base) if urls else None
+    return PayoutMethods(settings, accounts, chain, people.events)
 
 
 def _market(process: Process, tokens: AccessTokens, trading: Trading) -> Market:

@@ -13,6 +13,7 @@ from bloxtr8.market.market import Market
 from bloxtr8.market.place import Marketplace
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
+from bloxtr8.payments.payout_methods import PayoutMethods
 from bloxtr8.payments.service import PaymentPages
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.addresses import Network
@@ -67,6 +68,7 @@ class Deps:
     tokens: AccessTokens
     limiter: Limiter
     payment_pages: PaymentPages
+    payouts: PayoutMethods | None = None
     people: Market | None = None
     trading: Marketplace | None = None
     proxies: tuple[Network, ...] = ()
@@ -79,6 +81,11 @@ class Deps:
     @property
     def clock(self) -> Clock:
         return self.process.clock
+
+    @property
+    def payout_methods(self) -> PayoutMethods:
+        assert self.payouts is not None, "the process serves the API"
+        return self.payouts
 
     @property
     def market(self) -> Market:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, RootModel, StringConstraints
 
 from web.fields import Body, Id, MoneyIn, Query, Reason, Sha256, text
 
@@ -43,6 +43,23 @@ class EscrowList(Page):
 
 class EscrowRead(Query):
     consistency: Literal["mirror", "stream"] = "mirror"
+
+
+class NewAccount(Body):
+    kind: Literal["STRIPE_ACCOUNT"]
+
+
+class NewWallet(Body):
+    kind: Literal["BASE_WALLET"]
+    address: Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+
+
+class NewPayoutMethod(RootModel[Annotated[NewAccount | NewWallet, Field(discriminator="kind")]]):
+    """An account at Stripe, or a wallet on Base."""
+
+
+class WalletSignature(Body):
+    signature: Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{130}$")]
 
 
 class Nothing(Body):

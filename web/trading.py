@@ -19,7 +19,7 @@ from web.authentication import authenticate
 from web.call import Call
 from web.routes import Reply
 from web.submission import once
-from web.trading_answers import Viewer
+from web.trading_present import Viewer
 
 _ETAG = re.compile(r'"([1-9][0-9]{0,9})"')
 

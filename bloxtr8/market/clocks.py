@@ -7,6 +7,9 @@ Logic, contract text and messages read it. The escrow's own clocks are in
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bloxtr8.market import links, sessions, states, tiers
+from bloxtr8.roblox import verifications
+
 # Where an outage stops people from acting before these clocks end.
 _WHERE_PEOPLE_ACT = frozenset({"ALL", "WEB", "BOT", "ROBLOX"})
 
@@ -32,12 +35,13 @@ OFFER_DRAFT = Span(timedelta(minutes=30), "last save", "deleted")
 SIGNING = Span(
     timedelta(hours=72), "contracts.rendered_at", "VOID", (50, 90), scopes=_WHERE_PEOPLE_ACT
 )
-OAUTH_STATE = Span(timedelta(minutes=10), "creation", "unusable")
-LINK_TOKEN = Span(timedelta(minutes=15), "creation", "unusable")
-VERIFIED = Span(timedelta(hours=24), "the check", "asked again")
-NOT_OWNER = Span(timedelta(minutes=15), "the check", "asked again")
+OAUTH_STATE = Span(states.LIFETIME, "creation", "unusable")
+LINK_TOKEN = Span(links.LIFETIME, "creation", "unusable")
+VERIFIED = Span(verifications.VERIFIED_KEPT, "the check", "asked again")
+NOT_OWNER = Span(verifications.NOT_OWNER_KEPT, "the check", "asked again")
 ACCESS_TOKEN = Span(timedelta(minutes=10), "issue", "sign in again")
-REFRESH_TOKEN = Span(timedelta(days=7), "last use", "sign in again")
+REFRESH_TOKEN = Span(sessions.IDLE, "last use", "sign in again")
+TIER_2 = Span(tiers.TIER_2_VALID, "the grant", "back to TIER_1")
 SECOND_APPROVAL = Span(timedelta(hours=72), "request", "EXPIRED")
 LISTING_STALE = Span(timedelta(days=90), "listings.updated_at", "INACTIVE")
 OWNERSHIP_RECHECK = Span(timedelta(days=7), "listings.last_verified_at", "checked again")
@@ -54,6 +58,7 @@ TABLE = {
     "access_token": ACCESS_TOKEN,
     "refresh_token": REFRESH_TOKEN,
     "second_approval": SECOND_APPROVAL,
+    "tier_2": TIER_2,
     "listing_stale": LISTING_STALE,
     "ownership_recheck": OWNERSHIP_RECHECK,
     "guild_membership": MEMBERSHIP,

@@ -1,7 +1,6 @@
 """Listings by their sellers: put up, edited, paused, put up again, cancelled."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +35,6 @@ from bloxtr8.market.standing import Lock, Standing
 from bloxtr8.store.staff_tasks import Task, open_tasks
 from proto.bloxtr8.market.v1 import market_pb2 as market
 
-REVIEW_DUE = timedelta(hours=24)
 _ONE_OPEN = "listings_one_open"
 
 

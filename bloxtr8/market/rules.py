@@ -4,7 +4,7 @@ Pure: statements guard the same rules in their WHERE, this is what people are sh
 """
 
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Literal
 
 from bloxtr8.market.standing import Tier
 
@@ -27,8 +27,6 @@ ListingStatus = Literal["ACTIVE", "INACTIVE", "RESERVED", "SOLD", "CANCELLED"]
 OfferStatus = Literal["PENDING", "COUNTERED", "ACCEPTED", "DECLINED", "EXPIRED", "WITHDRAWN"]
 Side = Literal["BUYER", "SELLER"]
 
-CATEGORIES: tuple[str, ...] = get_args(Category)
-BANDS: tuple[str, ...] = get_args(PriceBand)
 RISK_LEVELS = ("LOW", "MEDIUM", "HIGH")
 
 # USD cents.
@@ -44,9 +42,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _OPEN_LISTINGS_MAX = {Tier.TIER_0: 0, Tier.TIER_1: 10, Tier.TIER_2: 50}
 _OPEN_OFFERS_MAX = {Tier.TIER_0: 0, Tier.TIER_1: 20, Tier.TIER_2: 100}
 
-OPEN_LISTING = ("ACTIVE", "INACTIVE", "RESERVED")
-# Holds that the seller may end by relisting; the others are a moderator's.
-HOLDS_OF_SELLER = ("OWNERSHIP", "STALE", "POST_DISPUTE")
+# Holds that only a moderator ends; the others end when the seller relists.
 HOLDS_OF_STAFF = ("REVIEW", "STAFF")
 
 _SELLER_ACTIONS: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from bloxtr8.market import offer_rows, rules, visibility
-from bloxtr8.market.listing_rows import NAMES, Row
+from bloxtr8.market.listing_rows import COLUMNS, NAMES, Row
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
 
@@ -83,10 +83,12 @@ async def listings(
         if part.after is not None:
             where.add(f"({key}, l.id) {beyond} ({{}}, {{}})", part.after.key, part.after.id)
         where.args.append(part.limit)
+        order = f"ORDER BY {key} {direction}, l.id {direction}"
+        # The page is cut before anything is looked up for its rows.
         return await tx.fetch(
-            f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT} FROM listings l {JOINS}"  # noqa: S608
-            f" WHERE {' AND '.join(where.conditions)}"
-            f" ORDER BY {key} {direction}, l.id {direction} LIMIT ${len(where.args)}",
+            f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT} FROM (SELECT {COLUMNS} FROM listings l"  # noqa: S608
+            f" WHERE {' AND '.join(where.conditions)} {order} LIMIT ${len(where.args)}) l"
+            f" {JOINS} {order}",
             *where.args,
         )
 

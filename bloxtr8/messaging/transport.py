@@ -106,6 +106,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             index.difference_update([known for known in index if before <= known < offset])
         return offset
 
+    def group_lost(self) -> str | None:
+        """Return why the client can not go on in the group, None while it can.
+
+        After an answer that it does not expect, aiokafka waits until somebody fetches and can
+        be told. A worker that has no partition yet never fetches, and would wait for ever.
+        """
+        coordinator = getattr(self._thread._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        return None if error is None else repr(error)
+
     async def committed(self, tps: set[TP]) -> dict[TP, int | None]:
         """Return what the broker has as committed offset of each partition, None for none."""
         consumer = self._thread._ensure_consumer()

@@ -75,6 +75,9 @@ class Watchdog(threading.Thread):
             return "app_crashed", repr(app._crash_reason)
         if now - app.last_tick > TICK_MAX_S:
             return "loop_silent", f"{now - app.last_tick:.0f} s without a tick"
+        lost = app.consumer.group_lost() if app.agents else None
+        if lost is not None:
+            return "group_lost", lost
         busy = app.rebalancing or not app.recovered
         self._busy_since = (self._busy_since or now) if busy and app.agents else None
         if self._busy_since is not None:

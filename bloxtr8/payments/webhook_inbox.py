@@ -7,6 +7,8 @@ from bloxtr8 import ids
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.payments import stripe_objects as objects
 from bloxtr8.payments.facts import read_event
+from bloxtr8.payments.payout_methods import set_verified
+from bloxtr8.payments.stripe_accounts import can_be_paid
 from bloxtr8.payments.stripe_objects import BadObject
 from bloxtr8.payments.webhook_signatures import WebhookName
 from bloxtr8.store import staff_tasks
@@ -92,19 +94,23 @@ def escrow_named_in(body: bytes) -> str:
 async def update_account(body: bytes, now: datetime) -> None:
     """Take over whether a seller's connected account can be paid."""
     account = _subject(body)
-    capabilities = objects.table(account, "capabilities")
-    usable = capabilities.get("transfers") == "active" and objects.flag(account, "payouts_enabled")
+    usable = can_be_paid(account)
     async with transaction() as tx:
-        await tx.execute(
-            "UPDATE payout_methods SET status = $2::text, "
-            "verified_at = CASE WHEN $2::text = 'VERIFIED' THEN coalesce(verified_at, $3) "
-            "ELSE verified_at END, updated_at = $3 "
-            "WHERE kind = 'STRIPE_ACCOUNT' AND external_ref = $1 AND disabled_at IS NULL "
-            "AND status <> $2::text",
+        row = await tx.fetchrow(
+            "SELECT id, status FROM payout_methods WHERE kind = 'STRIPE_ACCOUNT' "
+            "AND external_ref = $1 AND disabled_at IS NULL FOR UPDATE",
             objects.text(account, "id"),
-            "VERIFIED" if usable else "PENDING",
-            now,
         )
+        if row is None or (row["status"] == "VERIFIED") == usable:
+            return
+        if usable:
+            await set_verified(tx, row["id"], now)
+        else:
+            await tx.execute(
+                "UPDATE payout_methods SET status = 'PENDING', updated_at = $2 WHERE id = $1",
+                row["id"],
+                now,
+            )
 
 
 def _subject(body: bytes) -> dict[str, Any]:

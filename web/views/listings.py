@@ -10,13 +10,14 @@ from bloxtr8.market.listing_rows import Row
 from bloxtr8.market.place import Change
 from bloxtr8.market.search import Place, Slice, Wanted
 from bloxtr8.store import database
-from web import pages, trading, trading_answers
+from web import pages, trading, trading_present
 from web.call import Call
 from web.limits import RateClass
 from web.requests import Nothing
 from web.routes import KeyRule, Reply, Route, Who
 from web.trading import change_once, etag, id_of, told
-from web.trading_answers import EvidenceList, ListingOut, ListingPage, Viewer
+from web.trading_answers import EvidenceList, ListingOut, ListingPage
+from web.trading_present import Viewer
 from web.trading_requests import ListingChange, ListingList, NewListingIn, ReportIn
 
 
@@ -47,14 +48,14 @@ async def list_listings(call: Call) -> Reply:
     rows = await search.listings(viewer.user_id, wanted, part, call.now)
     column = "created_at" if query.sort == "newest" else "price_minor"
     shown, cursor = pages.cut(call, rows, lambda row: [_key_text(row[column]), str(row["id"])])
-    items = [trading_answers.listing(row, viewer) for row in shown]
+    items = [trading_present.listing(row, viewer) for row in shown]
     return Reply(ListingPage(items=items, next_cursor=cursor), headers=pages.link(call, cursor))
 
 
 async def read(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await visible(call, viewer)
-    return Reply(trading_answers.listing(row, viewer), headers=etag(row["version"]))
+    return Reply(trading_present.listing(row, viewer), headers=etag(row["version"]))
 
 
 async def edit(call: Call) -> Reply:
@@ -127,7 +128,7 @@ async def snapshots(call: Call) -> Reply:
         inside = await _is_buyer(row["id"], viewer)
     if not inside:
         rows = [found for found in rows if found["id"] == row["snapshot_id"]]
-    items = [trading_answers.evidence(found, inside=inside) for found in rows]
+    items = [trading_present.evidence(found, inside=inside) for found in rows]
     return Reply(EvidenceList(items=items))
 
 
@@ -177,7 +178,7 @@ async def _shown(change: Change, listing_id: UUID, status: int = 200) -> Reply:
     headers = etag(row["version"])
     if status == 201:
         headers["Location"] = f"/api/v1/listings/{listing_id}"
-    return told(trading_answers.listing(row, Viewer(change.actor.id, None)), status, headers)
+    return told(trading_present.listing(row, Viewer(change.actor.id, None)), status, headers)
 
 
 async def _is_buyer(listing_id: UUID, viewer: Viewer) -> bool:

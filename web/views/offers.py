@@ -8,7 +8,7 @@ from bloxtr8.market.drafts import Draft
 from bloxtr8.market.offer_rows import Row
 from bloxtr8.market.place import Change
 from bloxtr8.market.search import OffersWanted, Place, Slice
-from web import pages, trading, trading_answers
+from web import pages, trading, trading_present
 from web.call import Call
 from web.limits import RateClass
 from web.requests import Nothing
@@ -20,8 +20,8 @@ from web.trading_answers import (
     OfferOut,
     OfferPage,
     OfferThread,
-    Viewer,
 )
+from web.trading_present import Viewer
 from web.trading_requests import (
     CounterIn,
     DeclineIn,
@@ -60,7 +60,7 @@ async def list_of_listing(call: Call) -> Reply:
 async def read(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await _visible(call, viewer)
-    answer = trading_answers.offer(row, viewer, call.now)
+    answer = trading_present.offer(row, viewer, call.now)
     return Reply(answer, headers=trading.etag(row["version"]))
 
 
@@ -68,7 +68,7 @@ async def thread(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await _visible(call, viewer)
     rows = await search.thread(row["root_id"])
-    return Reply(OfferThread(items=[trading_answers.offer(r, viewer, call.now) for r in rows]))
+    return Reply(OfferThread(items=[trading_present.offer(r, viewer, call.now) for r in rows]))
 
 
 async def accept(call: Call) -> Reply:
@@ -80,8 +80,8 @@ async def accept(call: Call) -> Reply:
         accepted = await acceptance.accept(change, offer_id, body.version, found)
         row = await search.offer(offer_id, change.tx)
         assert row is not None, "it was just accepted"
-        shown = trading_answers.offer(row, Viewer(user_id, None), call.now)
-        contract = trading_answers.contract(accepted.contract)
+        shown = trading_present.offer(row, Viewer(user_id, None), call.now)
+        contract = trading_present.contract(accepted.contract)
         return told(AcceptedOut(offer=shown, contract=contract))
 
     return await change_once(call, work)
@@ -156,7 +156,7 @@ async def submit_draft(call: Call) -> Reply:
 
 
 def _draft(row: drafts.Row) -> Reply:
-    return told(trading_answers.draft(row), headers=trading.etag(row["version"]))
+    return told(trading_present.draft(row), headers=trading.etag(row["version"]))
 
 
 async def _visible(call: Call, viewer: Viewer) -> Row:
@@ -176,7 +176,7 @@ async def _shown(change: Change, offer_id: UUID, status: int = 200) -> Reply:
     if status == 201:
         headers["Location"] = f"/api/v1/offers/{offer_id}"
     viewer = Viewer(change.actor.id, None)
-    return told(trading_answers.offer(row, viewer, change.now), status, headers)
+    return told(trading_present.offer(row, viewer, change.now), status, headers)
 
 
 async def _page(call: Call, wanted: OffersWanted) -> Reply:
@@ -187,7 +187,7 @@ async def _page(call: Call, wanted: OffersWanted) -> Reply:
     rows = await search.offers(user_id, wanted, part, call.now)
     shown, cursor = pages.cut(call, rows, pages.by_moment("created_at"))
     viewer = Viewer(user_id, None)
-    items = [trading_answers.offer(row, viewer, call.now) for row in shown]
+    items = [trading_present.offer(row, viewer, call.now) for row in shown]
     return Reply(OfferPage(items=items, next_cursor=cursor), headers=pages.link(call, cursor))
 
 

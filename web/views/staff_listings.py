@@ -5,13 +5,14 @@ from datetime import timedelta
 from bloxtr8.market import evidence, listing_rows, moderation, outages, rules, search
 from bloxtr8.market.place import Change
 from bloxtr8.store import database
-from web import trading_answers
+from web import trading_present
 from web.call import Call
 from web.limits import RateClass
 from web.requests import StaffAction
 from web.routes import Handler, KeyRule, Reply, Route, Who
 from web.trading import change_once, etag, id_of, told
-from web.trading_answers import ListingOut, OutageList, OutageOut, Viewer
+from web.trading_answers import ListingOut, OutageList, OutageOut
+from web.trading_present import Viewer
 from web.trading_requests import OutageEnd, OutageIn
 
 _SHOWN_FOR = timedelta(days=90)
@@ -50,7 +51,7 @@ async def approve(call: Call) -> Reply:
 async def list_outages(call: Call) -> Reply:
     async with database.transaction() as tx:
         rows = await outages.recent(tx, call.now - _SHOWN_FOR, _SHOWN_MAX)
-    return Reply(OutageList(items=[trading_answers.outage(row) for row in rows]))
+    return Reply(OutageList(items=[trading_present.outage(row) for row in rows]))
 
 
 async def record_outage(call: Call) -> Reply:
@@ -59,7 +60,7 @@ async def record_outage(call: Call) -> Reply:
 
     async def work(change: Change) -> Reply:
         moved = await outages.record_outage(change, new)
-        return told(trading_answers.outage(moved.outage, moved.rows), 201)
+        return told(trading_present.outage(moved.outage, moved.rows), 201)
 
     return await change_once(call, work)
 
@@ -71,7 +72,7 @@ async def close_outage(call: Call) -> Reply:
     async def work(change: Change) -> Reply:
         ended_at = body.ended_at or change.now
         moved = await outages.close_outage(change, outage_id, ended_at, body.reason)
-        return told(trading_answers.outage(moved.outage, moved.rows))
+        return told(trading_present.outage(moved.outage, moved.rows))
 
     return await change_once(call, work)
 
@@ -79,7 +80,7 @@ async def close_outage(call: Call) -> Reply:
 async def _shown(call: Call, change: Change) -> Reply:
     row = await search.listing(id_of(call, "listing_id"), change.tx)
     assert row is not None, "it was just changed"
-    answer = trading_answers.listing(row, Viewer(change.actor.id, call.role))
+    answer = trading_present.listing(row, Viewer(change.actor.id, call.role))
     return told(answer, headers=etag(row["version"]))
 
 

@@ -8,7 +8,7 @@ from bloxtr8.market import clocks, stats
 from bloxtr8.market.stats import Window
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
-from web import trading, trading_answers
+from web import trading, trading_present
 from web.call import Call
 from web.fields import money
 from web.routes import Reply, Route, Who
@@ -23,7 +23,7 @@ async def public(call: Call) -> Reply:
     async with database.transaction() as tx:
         spans = [stats.window(period, call.now) for period in ("day", "month", "all")]
         day, month, everything = [
-            trading_answers.trades(await stats.trades(tx, span)) for span in spans
+            trading_present.trades(await stats.trades(tx, span)) for span in spans
         ]
         bands = await stats.active_by_band(tx)
     answer = PublicStats(day=day, month=month, all=everything, active_listings=bands)
@@ -38,8 +38,8 @@ async def own(call: Call) -> Reply:
     by_side = {row["side"]: row for row in rows}
     return Reply(
         MyStats(
-            buyer=trading_answers.side_stats(by_side.get("BUYER")),
-            seller=trading_answers.side_stats(by_side.get("SELLER")),
+            buyer=trading_present.side_stats(by_side.get("BUYER")),
+            seller=trading_present.side_stats(by_side.get("SELLER")),
         )
     )
 
@@ -63,7 +63,7 @@ async def of_guild(call: Call) -> Reply:
     return Reply(GuildStats(items=items))
 
 
-async def _guild(tx: Transaction, call: Call, viewer: trading_answers.Viewer) -> UUID:
+async def _guild(tx: Transaction, call: Call, viewer: trading_present.Viewer) -> UUID:
     """Return the guild if the viewer is an admin of it, or staff; raises NotFound."""
     found: UUID | None = await tx.fetchval(
         "SELECT g.id FROM guilds g LEFT JOIN guild_members m ON m.guild_id = g.id"

@@ -98,6 +98,7 @@ def add_routes(app: web.Application, stripe: "StripeStandIn") -> None:
         ("POST", "/sandbox/webhooks/release", controls.release),
     ):
         app.router.add_route(verb, path, _guarded(handler))
+    app.router.add_get("/sandbox/onboarding/{ref}", controls.onboard)
 
 
 def _guarded(handler: Callable[[web.Request], Awaitable[Any]]) -> Handler:
@@ -193,6 +194,16 @@ class _Controls:
         _set_transfers(account, order.transfers)
         self._world.emit("account.updated", account)
         return account
+
+    async def onboard(self, request: web.Request) -> web.StreamResponse:
+        """Complete an account, as a seller does on Stripe's pages, and go back."""
+        try:
+            account = self._world.get("account", request.match_info["ref"])
+        except ApiError as error:
+            return web.json_response(error.body, status=error.status)
+        _set_transfers(account, "active")
+        self._world.emit("account.updated", account)
+        raise web.HTTPSeeOther(request.query.get("return_url") or "/")
 
     async def faults(self, _: web.Request) -> JSON:
         plan = self._stripe.faults

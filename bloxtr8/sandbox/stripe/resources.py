@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
+from urllib.parse import urlencode
 
 from bloxtr8.sandbox.stripe.wire import (
     JSON,
@@ -226,11 +227,12 @@ def create_account_link(world: World, params: JSON, _: str) -> JSON:
     account = world.get("account", text(params, "account", required=True))
     url = text(params, "return_url", required=True)
     text(params, "refresh_url", required=True)
+    query = {"return_url": url}
     return {
         "object": "account_link",
         "created": world.now(),
         "expires_at": world.now() + 300,
-        "url": f"/sandbox/onboarding/{account['id']}?return_url={url}",
+        "url": f"{world.base_url}/sandbox/onboarding/{account['id']}?{urlencode(query)}",
     }
 
 

@@ -68,7 +68,7 @@ class StripeStandIn:
         site = web.TCPSite(self._runner, host, port)
         await site.start()
         bound = self._runner.addresses[0]
-        self.base_url = f"http://{bound[0]}:{bound[1]}"
+        self.base_url = self.world.base_url = f"http://{bound[0]}:{bound[1]}"
 
     async def stop(self) -> None:
         self._closing.set()

@@ -35,6 +35,7 @@ class World:
         self.objects: dict[str, OrderedDict[str, JSON]] = {kind: OrderedDict() for kind in KINDS}
         self.events: deque[JSON] = deque(maxlen=EVENTS_MAX)
         self.slow_refunds = False  # refunds stay pending until they are settled
+        self.base_url = ""  # where its pages are
         self.on_event: Callable[[JSON], None] = lambda event: None
 
     def now(self) -> int:

@@ -50,7 +50,8 @@ async def _listed(people: People) -> tuple[Browser, dict[str, Any]]:
 async def _offer(buyer: Browser, listing: dict[str, Any], minor: int) -> dict[str, Any]:
     answer = await buyer.post(f"{LISTINGS}/{listing['id']}/offers", {"amount": _usd(minor)})
     assert answer.status == 201, await answer.text()
-    return await answer.json()
+    document: dict[str, Any] = await answer.json()
+    return document
 
 
 async def test_from_a_listing_to_a_contract(people: People) -> None:
@@ -237,7 +238,7 @@ async def test_searching_in_pages(people: People) -> None:
         people.clock.advance(timedelta(seconds=1))
     reader = people.browser()
     for sort in ("newest", "price_asc", "price_desc"):
-        seen: list[str] = []
+        seen: list[int] = []
         path = f"{LISTINGS}?limit=2&sort={sort}&q=tycoon"
         cursor = ""
         while True:

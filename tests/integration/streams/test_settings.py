@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaError
 from faust.types.enums import ProcessingGuarantee
 
 from bloxtr8.config import KafkaSettings, KeysSettings, Settings, WebSettings
@@ -139,6 +141,23 @@ async def test_a_worker_that_does_not_get_on_ends(
         _dog(worker)
         await app.publisher.publish(ESCROW_COMMANDS, release())
         assert await worker.until_halted() == "commit_stalled"
+
+
+async def test_a_worker_whose_client_gave_up_the_group_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog_module, "_CHECK_EVERY_S", 0.05)
+    app = _app(settings)
+
+    async def unexpected(*_args: Any) -> None:
+        raise KafkaError("an answer that the client does not expect")
+
+    # Before its first assignment a worker does not fetch, and is not told.
+    monkeypatch.setattr(GroupCoordinator, "ensure_active_group", unexpected)
+    async with running(app, ready=False) as worker:
+        _dog(worker)
+        assert await worker.until_halted() == "group_lost"
+        assert "does not expect" in (app.consumer.group_lost() or "")
 
 
 async def test_without_a_broker_the_process_ends_soon_and_may_be_started_again(

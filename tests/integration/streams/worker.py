@@ -66,16 +66,25 @@ class Worker:
 
 
 @asynccontextmanager
-async def running(app: BloxtrApp) -> AsyncIterator[Worker]:
-    """Start `app` as a worker would be, yield when it has its partitions, stop it."""
+async def running(app: BloxtrApp, *, ready: bool = True) -> AsyncIterator[Worker]:
+    """Start `app` as a worker would be, yield when it has its partitions, stop it.
+
+    Not `ready`: yield while it starts; it may never have any.
+    """
     worker = Worker(app)
     app.stop_process = worker.stop
     app.finalize()
-    await app.maybe_start()
+    # Whatever goes wrong below, the run of the tests can end.
+    app.consumer._thread.daemon = True
+    starting = asyncio.create_task(app.maybe_start())
     try:
-        await until(lambda: app.recovered and bool(app.consumer.assignment()), READY_S)
+        if ready:
+            await starting
+            await until(lambda: app.recovered and bool(app.consumer.assignment()), READY_S)
         yield worker
     finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
         async with asyncio.timeout(DONE_S):
             await app.stop()
 

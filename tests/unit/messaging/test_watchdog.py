@@ -22,6 +22,10 @@ class Books:
     committed_at: dict[TP, int | None] = field(default_factory=dict)
     ends: dict[TP, int] = field(default_factory=dict)
     away: bool = False
+    lost: str | None = None
+
+    def group_lost(self) -> str | None:
+        return self.lost
 
     def assignment(self) -> set[TP]:
         return set(self.ends)
@@ -91,6 +95,13 @@ async def test_a_crashed_app_ends(app: App, dog: Watchdog) -> None:
 async def test_a_silent_loop_ends(app: App, dog: Watchdog) -> None:
     assert await verdict(dog, app, module.TICK_MAX_S, ticked=False) is None
     assert await verdict(dog, app, module.TICK_MAX_S + 1, ticked=False) == "loop_silent"
+
+
+async def test_a_worker_that_is_out_of_its_group_for_ever_ends(app: App, dog: Watchdog) -> None:
+    app.consumer.lost = "KafkaError: unexpected"
+    assert await verdict(dog, app, 1.0) == "group_lost"
+    app.agents = ()
+    assert await verdict(dog, app, 1.0) is None
 
 
 @pytest.mark.parametrize("state", ["rebalancing", "recovering"])
