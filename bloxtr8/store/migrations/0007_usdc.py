@@ -22,7 +22,12 @@ class Migration(migrations.Migration):
                     "created_at",
                     fields.DatetimeField(db_default=Now(), auto_now=False, auto_now_add=False),
                 ),
-                ("chain_id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                (
+                    "chain_id",
+                    fields.BigIntField(
+                        generated=False, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
                 ("block_number", fields.BigIntField()),
                 (
                     "updated_at",
@@ -130,7 +135,12 @@ class Migration(migrations.Migration):
                     "created_at",
                     fields.DatetimeField(db_default=Now(), auto_now=False, auto_now_add=False),
                 ),
-                ("number", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                (
+                    "number",
+                    fields.BigIntField(
+                        generated=False, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
                 ("reference", fields.CharField(max_length=64)),
                 ("address", fields.CharField(null=True, max_length=42)),
             ],
