@@ -34,6 +34,12 @@ class _Ledger:
             self.fetched.add(offset)
             heapq.heappush(self.heap, offset)
 
+    def rewind(self) -> None:
+        """What is not settled will be fetched again, perhaps with what was settled before."""
+        self.acked -= self.withheld
+        self.withheld.clear()
+        self.position = 0
+
     def settle(self) -> int | None:
         """Return the offset that may be committed, None when nothing has moved."""
         moved = False
@@ -79,10 +85,24 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._ledgers[message.tp].withheld.add(message.offset)
 
     async def perform_seek(self) -> None:
-        # Everything after the committed offset is fetched again: start the books afresh.
-        for tp in list(self._ledgers):
-            self._forget(tp)
+        """Go back to what is committed; where nothing is, to the beginning.
+
+        Faust leaves a partition without a committed offset where its fetcher stands. What was
+        fetched while the group was rebalancing is dropped, and would not be read again.
+        """
+        for tp, ledger in self._ledgers.items():
+            self._take_over(tp, ledger)
+            self._acked_index[tp] -= ledger.withheld
+            ledger.rewind()
         await super().perform_seek()
+        fresh = [
+            tp
+            for tp in self.assignment()
+            if self.app.topics.acks_enabled_for(tp.topic) and self._committed_offset[tp] is None
+        ]
+        if fresh:
+            for tp, offset in (await self.earliest_offsets(*fresh)).items():
+                await self.seek(tp, offset or 0)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         for tp in revoked:
@@ -94,11 +114,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._acked[tp].clear()
         self._acked_index[tp].clear()
 
+    def _take_over(self, tp: TP, ledger: _Ledger) -> None:
+        ledger.acked.update(self._acked[tp])
+        self._acked[tp].clear()
+
     def _new_offset(self, tp: TP) -> int | None:
         ledger = self._ledgers[tp]
-        acked = self._acked[tp]
-        ledger.acked.update(acked)
-        acked.clear()
+        self._take_over(tp, ledger)
         before = ledger.position
         offset = ledger.settle()
         if offset is not None:

@@ -127,3 +127,37 @@ def test_any_order_of_acknowledgement_ends_at_the_same_offset(order: list[int]) 
         ledger.acked.add(offset)
         last = ledger.settle() or last
     assert last == 12
+
+
+def test_a_message_fetched_before_a_rewind_is_settled_after_it() -> None:
+    ledger = _Ledger()
+    ledger.fetch(0)
+    ledger.rewind()
+    ledger.acked.add(0)
+    assert ledger.settle() == 1
+
+
+def test_what_was_settled_and_is_fetched_again_is_settled_again() -> None:
+    ledger = _Ledger()
+    for offset in (3, 4):
+        ledger.fetch(offset)
+        ledger.acked.add(offset)
+    assert ledger.settle() == 5
+    ledger.rewind()
+    ledger.fetch(4)
+    assert ledger.settle() is None
+    ledger.acked.add(4)
+    assert ledger.settle() == 5
+
+
+def test_what_was_withheld_counts_only_when_it_is_acknowledged_again() -> None:
+    ledger = _Ledger()
+    ledger.fetch(0)
+    ledger.withheld.add(0)
+    ledger.acked.add(0)
+    assert ledger.settle() is None
+    ledger.rewind()
+    ledger.fetch(0)
+    assert ledger.settle() is None
+    ledger.acked.add(0)
+    assert ledger.settle() == 1
