@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from bloxtr8.dev.play.api import Api
 from bloxtr8.dev.play.stage import on_stage
@@ -12,8 +13,9 @@ from bloxtr8.dev.stack import StackOptions, running_stack
 _TRADES = 6
 
 
+@pytest.mark.apache
 async def test_each_worker_reads_the_stream_of_the_other(tmp_path: Path) -> None:
-    options = StackOptions(workers=2, logs=tmp_path)
+    options = StackOptions(kafka="apache", workers=2, logs=tmp_path)
     steps: list[str] = []
     async with running_stack(options, steps.append) as stack, on_stage(stack) as stage:
         trades = [await stage.trade(50_000) for _ in range(_TRADES)]
