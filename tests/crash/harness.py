@@ -27,7 +27,8 @@ from tests.integration.streams.worker import until
 
 SESSION_S = 6.0
 # A worker that was killed and the end of a run may both fall into one session time-out.
-_MOVE_S = 60.0
+# Faust's recovery can hang; the watchdog ends such a worker after 120 s and it starts anew.
+_MOVE_S = 180.0
 
 
 class StreamsWorker(Worker):

@@ -19,7 +19,7 @@ def _tools(request: pytest.FixtureRequest) -> None:
         pytest.skip(f"not installed: {', '.join(missing_tools())}")
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kafka", BROKERS)
 async def test_ten_kills_under_two_thousand_inputs(kafka: str, tmp_path: Path) -> None:
     await _kill_often(kafka, tmp_path, kills=10, trades=320, per_second=8.0)
@@ -37,7 +37,7 @@ async def test_two_hundred_kills(kafka: str, tmp_path: Path) -> None:
 
 
 # Two workers: the in-process cluster now and then fails a member that joins.
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kafka", [pytest.param("apache", marks=apache)])
 async def test_a_worker_that_slept_past_its_session_does_no_harm(
     kafka: str, tmp_path: Path
