@@ -78,10 +78,6 @@ class DurableTable(faust.Table):  # type: ignore[misc]
         where = self.data._key_partition
         return (key for key in list(self.data.data) if where.get(key) in wanted)
 
-    def partition_of(self, key: bytes) -> int | None:
-        partition: int | None = self.data._key_partition.get(key)
-        return partition
-
     def on_recovered(self, callback: Recovered) -> None:
         """Call `callback(partitions)` after each recovery, before new messages are read."""
         self._recovered_callbacks.append(callback)
