@@ -152,6 +152,21 @@ class RobloxSettings(BaseModel):
     )
 
 
+class S3Settings(BaseModel):
+    """Where files are: contracts, evidence, exports."""
+
+    endpoint_url: str = Field("", description="empty: Amazon's; the sandbox sets its own")
+    public_url: str = Field(
+        "", description="where browsers reach the store, when that is another address"
+    )
+    region: str = "eu-central-1"
+    bucket: str = "bloxtr8"
+    access_key_id: str = Field("", description="empty: as the machine's role says")
+    secret_access_key: SecretStr = SecretStr("")
+    connect_timeout_s: float = Field(2.0, gt=0)
+    timeout_s: float = Field(10.0, gt=0, description="of one read from or write to the store")
+
+
 class PolicySettings(BaseModel):
     """Versions of the documents that people agree to, and who may trade for how much."""
 
@@ -200,6 +215,7 @@ class Settings(BaseSettings):
     reconciliation: ReconciliationSettings = Field(default_factory=ReconciliationSettings)
     discord: DiscordSettings = Field(default_factory=DiscordSettings)
     roblox: RobloxSettings = Field(default_factory=RobloxSettings)
+    s3: S3Settings = Field(default_factory=S3Settings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)

@@ -11,6 +11,7 @@ from bloxtr8.config import (
     KafkaSettings,
     KeysSettings,
     PostgresSettings,
+    S3Settings,
     Settings,
     WebSettings,
 )
@@ -18,6 +19,7 @@ from bloxtr8.dev import process
 from bloxtr8.dev.kafka import InProcessKafka
 from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.dev.schema import migrate_database
+from bloxtr8.sandbox.objects import ObjectStandIn
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +55,26 @@ def kafka_cluster() -> Iterator[InProcessKafka]:
     cluster.stop()
 
 
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectStandIn]:
+    """An S3 store for the whole run."""
+    server = ObjectStandIn()
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def settings(postgres_dsn: str, kafka_cluster: InProcessKafka, tmp_path: Path) -> Settings:
-    """Settings for a database and a cluster of this test's own, a free port, new keys."""
+def s3(object_server: ObjectStandIn) -> S3Settings:
+    """A bucket that no other test uses."""
+    return object_server.bucket(f"test-{uuid4().hex}")
+
+
+@pytest.fixture
+def settings(
+    postgres_dsn: str, kafka_cluster: InProcessKafka, s3: S3Settings, tmp_path: Path
+) -> Settings:
+    """Settings for a database, a cluster and a bucket of this test's own, a free port, new keys."""
     return Settings(
         data_dir=tmp_path / "data",
         log_json=False,
@@ -69,5 +88,6 @@ def settings(postgres_dsn: str, kafka_cluster: InProcessKafka, tmp_path: Path) -
         ),
         postgres=PostgresSettings(dsn=SecretStr(postgres_dsn)),
         web=WebSettings(port=process.free_port()),
+        s3=s3,
         keys=KeysSettings(directory=tmp_path / "keys"),
     )

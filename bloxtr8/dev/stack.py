@@ -110,7 +110,9 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
             await provision.provision(settings.kafka)
         step.done("topics")
         stand_ins = await start_stand_ins(settings, clock, undo)
-        step.done(f"Stripe, a chain, a custodian and screening at {stand_ins.stripe.base_url} …")
+        step.done(
+            f"Stripe, a chain, a custodian, screening and files at {stand_ins.stripe.base_url} …"
+        )
         workers = _workers(settings, options, logs)
         for worker in workers:
             undo.callback(worker.stop)

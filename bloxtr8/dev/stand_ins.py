@@ -1,5 +1,6 @@
 """The providers' stand-ins of the embedded stack, started in this process."""
 
+import asyncio
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.sandbox.chain import LocalChain, wallets
 from bloxtr8.sandbox.custodian import CustodianStandIn
+from bloxtr8.sandbox.objects import ObjectStandIn
 from bloxtr8.sandbox.screening import ScreeningStandIn
 from bloxtr8.sandbox.stripe import StripeStandIn
 
+_BUCKET = "bloxtr8"
 _BLOCK_SECONDS = 0.4
 _FINALITY_BLOCKS = 3
 _WATCH_SECONDS = 0.3
@@ -20,12 +23,13 @@ _WATCH_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
-    """Stripe, a chain with USDC, a custodian on it, and both screening providers."""
+    """Stripe, a chain with USDC, a custodian on it, both screening providers, an S3 store."""
 
     stripe: StripeStandIn
     chain: LocalChain
     custodian: CustodianStandIn
     screening: ScreeningStandIn
+    objects: ObjectStandIn
 
 
 async def start_stand_ins(settings: Settings, clock: Clock, undo: AsyncExitStack) -> StandIns:
@@ -57,7 +61,10 @@ async def start_stand_ins(settings: Settings, clock: Clock, undo: AsyncExitStack
     )
     await screening.start()
     undo.push_async_callback(screening.stop)
-    made = StandIns(stripe, chain, custodian, screening)
+    objects = await asyncio.to_thread(ObjectStandIn)
+    await asyncio.to_thread(objects.start)
+    undo.callback(objects.stop)
+    made = StandIns(stripe, chain, custodian, screening, objects)
     _point_at(settings, made)
     return made
 
@@ -72,6 +79,7 @@ def _point_at(settings: Settings, made: StandIns) -> None:
     custodian.api_base = made.custodian.base_url
     custodian.api_key = SecretStr(made.custodian.api_key)
     custodian.webhook_secrets = [SecretStr(made.custodian.webhook_secret)]
+    settings.s3 = made.objects.bucket(_BUCKET)
     screening.trm_base = screening.chainalysis_base = made.screening.base_url
     screening.trm_api_key = SecretStr(made.screening.trm_key)
     screening.chainalysis_api_key = SecretStr(made.screening.chainalysis_key)
