@@ -32,6 +32,10 @@ _REPUBLISH_AT_ONCE = 200
 _log = structlog.get_logger(__name__)
 
 
+class UnknownEscrow(Exception):
+    """A payment fact of an escrow that this partition has no record of."""
+
+
 class EscrowAgent:
     """Owns the table `escrows`. Both of its topics are handled under one lock per partition."""
 
@@ -80,8 +84,8 @@ class EscrowAgent:
         record = None if held is None else EscrowRecord.FromString(held)
         decision = decide(record, message, context)
         if record is None and decision.record is None and delivery.topic == PAYMENTS_EVENTS.name:
-            # Money that belongs to no record must not pass unseen.
-            raise Refused(common.DEAD_LETTER_KIND_HANDLER, "a payment fact of an unknown escrow")
+            # Its creation may still be on the way; if not, the money must not pass unseen.
+            raise UnknownEscrow("a payment fact of an unknown escrow")
         return decision
 
     async def _store(self, delivery: Delivery, record: EscrowRecord) -> None:

@@ -99,8 +99,9 @@ async def deliver(
         return
     failures = waits = 0
     while True:
+        limit = asyncio.timeout(policy.limit_s)
         try:
-            async with asyncio.timeout(policy.limit_s):
+            async with limit:
                 await handler(message, delivery)
             return
         except Refused as error:
@@ -108,7 +109,8 @@ async def deliver(
             await dead_letter(spec, delivery, failure, policy)
             return
         except Exception as error:
-            if isinstance(error, Transient | PublishTimeout) or policy.is_transient(error):
+            # Every wait inside a handler has a limit of its own; reaching this one is a defect.
+            if not limit.expired() and _may_pass(error, policy):
                 waits += 1
                 await _wait_out(spec, error, waits, policy)
                 continue
@@ -120,6 +122,10 @@ async def deliver(
                 await dead_letter(spec, delivery, _Failure.of(error, failures), policy)
                 return
             await asyncio.sleep(backoff_s(failures))
+
+
+def _may_pass(error: BaseException, policy: Policy) -> bool:
+    return isinstance(error, Transient | PublishTimeout) or policy.is_transient(error)
 
 
 async def _wait_out(spec: TopicSpec, error: BaseException, waits: int, policy: Policy) -> None:

@@ -16,8 +16,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion
 
 from bloxtr8.config import KafkaSettings
+from bloxtr8.messaging import records
 from bloxtr8.messaging.connection import client_options
 from bloxtr8.messaging.partitioning import partition_of
+
+records.install()
 
 _REQUEST_TIMEOUT_MS = 10_000
 _POLL_MS = 200

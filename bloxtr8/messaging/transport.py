@@ -1,10 +1,11 @@
-"""Faust's Kafka transport with two holes closed.
+"""Faust's Kafka transport with three holes closed.
 
 * The consumer commits an offset only when every message fetched before it was acknowledged.
   Faust's own guard tolerates one missing offset at the head (faust-streaming#606): a crash
   could then lose the message that was being worked on.
 * The producer is idempotent and waits for all in-sync replicas, so a retry inside the client
   neither doubles nor reorders.
+* A record whose header names are not UTF-8 is read like any other (`records.py`).
 """
 
 import heapq
@@ -15,6 +16,10 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from yarl import URL
+
+from bloxtr8.messaging import records
+
+records.install()
 
 
 class _Ledger:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.record.util import calc_crc32c
+
 from bloxtr8 import ids
 from bloxtr8.config import Settings
 from bloxtr8.messaging import envelope, partitioning
@@ -137,6 +139,41 @@ def _is(letter: common.DeadLetter, bad: Bad) -> bool:
         and letter.key == (bad.key or letter.key)
         and headers == (bad.headers or {})
     )
+
+
+async def test_a_header_name_that_is_no_text_does_not_stop_the_reader(settings: Settings) -> None:
+    trade = Trade()
+    create = trade.create()
+    async with running(escrow_app(settings)) as worker, raw_producer(settings) as raw:
+        signer = worker.app.keyring.signer(create.metadata.producer)
+        wire = envelope.encode(ESCROW_COMMANDS, create, signer)
+        batch = raw.create_batch()
+        headers = [*wire.headers.items(), ("spoil", b"x")]
+        batch.append(key=wire.key, value=wire.value, timestamp=None, headers=headers)
+        batch._builder = _Spoiled(batch._builder)
+        partition = partitioning.partition_of(trade.key, settings.kafka.partitions)
+        await (await raw.send_batch(batch, ESCROW_COMMANDS.name, partition=partition))
+        await worker.app.publisher.publish(ESCROW_COMMANDS, trade.cancel())
+        await until_true(lambda: _said(settings, 3))
+    assert await records(settings, ESCROW_COMMANDS.dlq) == []
+    assert worker.stops == []
+
+
+class _Spoiled:
+    """A batch builder that gives the header "spoil" a name that is not UTF-8."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._builder, name)
+
+    def build(self) -> bytearray:
+        data = bytearray(self._builder.build())
+        data[:] = data.replace(b"spoil", b"\xff\xfeoil")
+        # Kafka's record batch: the CRC-32C at 17 is of all that follows it.
+        data[17:21] = calc_crc32c(data[21:]).to_bytes(4)
+        return data
 
 
 async def _letters(settings: Settings, count: int) -> list[common.DeadLetter]:
