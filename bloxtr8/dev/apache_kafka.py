@@ -115,7 +115,7 @@ class ApacheKafka:
 
     def _format(self, properties: Path) -> None:
         cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster)
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}")
         done = subprocess.run(  # noqa: S603
             [*command, "-c", str(properties)],
             capture_output=True,

@@ -31,7 +31,7 @@ from bloxtr8.dev.schema import migrate_database
 from bloxtr8.environment import to_environment
 from bloxtr8.messaging.provision import provision, wanted
 from bloxtr8.messaging.signatures import Keyring
-from bloxtr8.messaging.topics import ESCROW_COMMANDS, PAYMENTS_EVENTS
+from bloxtr8.messaging.topics import TOPICS
 from tests.bench.apps import COUNTED, READY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,9 +166,7 @@ async def _start_at_the_end(kafka: KafkaSettings) -> None:
     )
     await consumer.start()
     tps = [
-        TopicPartition(spec.name, number)
-        for spec in (ESCROW_COMMANDS, PAYMENTS_EVENTS)
-        for number in range(kafka.partitions)
+        TopicPartition(spec.name, number) for spec in TOPICS for number in range(kafka.partitions)
     ]
     consumer.assign(tps)
     await consumer.commit(await consumer.end_offsets(tps))
