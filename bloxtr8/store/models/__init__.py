@@ -1,7 +1,13 @@
 """The tables, one file an area."""
 
 from bloxtr8.store.models.access import OauthState, OneTimeToken, RefreshToken
-from bloxtr8.store.models.escrows import Dispute, DisputeEvidence, Escrow, EscrowEvent
+from bloxtr8.store.models.escrows import (
+    Dispute,
+    DisputeEvidence,
+    Escrow,
+    EscrowEvent,
+    EvidenceFile,
+)
 from bloxtr8.store.models.ledger import LedgerAccount, LedgerEntry
 from bloxtr8.store.models.listings import (
     Guild,
@@ -13,7 +19,14 @@ from bloxtr8.store.models.listings import (
     ListingWatch,
 )
 from bloxtr8.store.models.market import Contract
-from bloxtr8.store.models.notices import DeadlineExtension, NotificationDelivery, Outage
+from bloxtr8.store.models.notices import (
+    DeadlineExtension,
+    Export,
+    NotificationDelivery,
+    NotificationPreference,
+    Outage,
+    UserSettings,
+)
 from bloxtr8.store.models.offers import Offer, OfferDraft, Report
 from bloxtr8.store.models.payments import (
     EscrowFunds,
@@ -43,7 +56,12 @@ from bloxtr8.store.models.plumbing import (
     StaffTask,
 )
 from bloxtr8.store.models.reconciliation import Discrepancy, ReconciliationRun, StatementLine
-from bloxtr8.store.models.roblox import AssetVerification, RobloxCacheEntry, RobloxSnapshot
+from bloxtr8.store.models.roblox import (
+    AssetVerification,
+    Handover,
+    RobloxCacheEntry,
+    RobloxSnapshot,
+)
 from bloxtr8.store.models.usdc import (
     ChainCursor,
     ChainTransaction,
@@ -73,9 +91,12 @@ __all__ = [
     "Escrow",
     "EscrowEvent",
     "EscrowFunds",
+    "EvidenceFile",
+    "Export",
     "Guild",
     "GuildChannel",
     "GuildMember",
+    "Handover",
     "IdempotencyKey",
     "InboxMessage",
     "LedgerAccount",
@@ -85,6 +106,7 @@ __all__ = [
     "ListingPrice",
     "ListingWatch",
     "NotificationDelivery",
+    "NotificationPreference",
     "OauthState",
     "Offer",
     "OfferDraft",
@@ -108,6 +130,7 @@ __all__ = [
     "StatementLine",
     "User",
     "UserBlock",
+    "UserSettings",
     "WalletScreening",
     "WebhookEvent",
 ]

@@ -130,7 +130,10 @@ class Dispute(Created):
 
 
 class DisputeEvidence(Row):
-    """A statement, a note or a verdict; messages name it by id and SHA-256."""
+    """A statement, a note, a question or a verdict; messages name it by id and SHA-256.
+
+    `asked_side`: of a question, who is to answer; `question_id`: what a statement answers.
+    """
 
     escrow_id = fields.UUIDField()
     side = fields.CharField(max_length=24)
@@ -138,11 +141,52 @@ class DisputeEvidence(Row):
     text = fields.CharField(max_length=5000)
     sha256 = fields.CharField(max_length=64)
     created_by = fields.UUIDField(null=True)
+    asked_side = fields.CharField(max_length=24, null=True)
+    question_id = fields.UUIDField(null=True)
 
     class Meta:
         table = "dispute_evidence"
         indexes = (Index(fields=("escrow_id", "created_at")),)
         constraints = (
             one_of("dispute_evidence", "side", "BUYER", "SELLER", "STAFF"),
-            one_of("dispute_evidence", "kind", "STATEMENT", "NOTE", "VERDICT"),
+            CheckConstraint(
+                check="kind IN ('STATEMENT', 'NOTE', 'VERDICT', 'QUESTION')",
+                name="dispute_evidence_kinds",
+            ),
+            CheckConstraint(
+                check="(kind = 'QUESTION') = (asked_side IS NOT NULL)"
+                " AND (question_id IS NULL OR kind = 'STATEMENT')",
+                name="dispute_evidence_questions",
+            ),
+        )
+
+
+class EvidenceFile(Row):
+    """A file that a side has given as evidence; the store has it under `evidence/`.
+
+    `stored_at` is null while it is on its way there: it takes its place in the quota already.
+    """
+
+    escrow_id = fields.UUIDField()
+    side = fields.CharField(max_length=24)
+    position = fields.IntField()
+    kind = fields.CharField(max_length=24)
+    note = fields.CharField(max_length=500, db_default="")
+    content_type = fields.CharField(max_length=40)
+    size_bytes = fields.BigIntField()
+    sha256 = fields.CharField(max_length=64)
+    created_by = fields.UUIDField()
+    stored_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "evidence_files"
+        indexes = (Index(fields=("created_by", "created_at")), Index(fields=("stored_at",)))
+        constraints = (
+            one_of("evidence_files", "side", "BUYER", "SELLER"),
+            one_of(
+                "evidence_files", "kind", *("DELIVERY", "SCREENSHOT", "CHAT", "PAYMENT", "OTHER")
+            ),
+            CheckConstraint(check="size_bytes > 0", name="evidence_files_size"),
+            UniqueConstraint(fields=("escrow_id", "side", "sha256"), name="evidence_files_once"),
+            UniqueConstraint(fields=("escrow_id", "side", "position"), name="evidence_files_place"),
         )

@@ -106,3 +106,34 @@ class RobloxCacheEntry(Created):
         table = "roblox_cache"
         indexes = (Index(fields=("expires_at",)),)
         constraints = (UniqueConstraint(fields=("kind", "external_id"), name="roblox_cache_one"),)
+
+
+class Handover(Created):
+    """Whether the buyer of a delivered trade is seen as owner of the experience by now.
+
+    Asked again at `next_check_at` (null: no more) while the trade's confirmation runs. The
+    owner is whom Roblox named last, `ownership` what the buyer is in that.
+    """
+
+    escrow_id = fields.UUIDField(primary_key=True)
+    buyer_id = fields.UUIDField()
+    seller_id = fields.UUIDField()
+    universe_id = fields.BigIntField()
+    delivered_at = fields.DatetimeField()
+    next_check_at = fields.DatetimeField(null=True)
+    checks = fields.IntField(db_default=0)
+    checked_at = fields.DatetimeField(null=True)
+    ownership = fields.CharField(max_length=24, null=True)
+    owner_type = fields.CharField(max_length=24, null=True)
+    owner_id = fields.BigIntField(null=True)
+    owner_name = fields.CharField(max_length=200, null=True)
+    snapshot_id = fields.UUIDField(null=True)
+    updated_at = fields.DatetimeField(db_default=Now())
+
+    class Meta:
+        table = "handovers"
+        indexes = (Index(fields=("next_check_at",)),)
+        constraints = (
+            one_of("handovers", "ownership", "OWNER", "ADMIN", "DEVELOPER", "NONE"),
+            one_of("handovers", "owner_type", "USER", "GROUP"),
+        )
