@@ -16,6 +16,7 @@ from bloxtr8.config import Settings
 from bloxtr8.messaging import connection, handling, stopping
 from bloxtr8.messaging.faust_worker import Worker
 from bloxtr8.messaging.publisher import Publisher
+from bloxtr8.messaging.recovery import TableManager
 from bloxtr8.messaging.schema import Poison, ProtobufSchema
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import MESSAGE_BYTES_MAX, TopicSpec
@@ -307,6 +308,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "topic_disable_leader": True,
         "topic_partitions": kafka.partitions,
         "topic_replication_factor": kafka.replication,
+        "TableManager": TableManager,
         "Worker": Worker,
         "web_bind": settings.web.host,
         "web_host": settings.web.host,

@@ -1,0 +1,50 @@
+"""Faust's table recovery with a hole closed: its end cannot be missed.
+
+The reader of changelogs sets the event that recovery is over and clears it at once. Whoever
+starts to wait only then, because there was little to read, would wait for ever, and the worker
+with it. Here the event stays set until the next recovery begins.
+"""
+
+import asyncio
+from typing import Any
+
+from faust.tables import TableManager as FaustTableManager
+from faust.tables.recovery import Recovery as FaustRecovery
+
+
+class _End(asyncio.Event):
+    """Set when recovery ends; nobody but a new recovery clears it."""
+
+    def clear(self) -> None:
+        """Do nothing: Faust's reader calls this before anybody may have seen it set."""
+
+    def begin(self) -> None:
+        super().clear()
+
+
+class Recovery(FaustRecovery):  # type: ignore[misc]
+    """Recovery whose end waits to be seen."""
+
+    _signal_recovery_end: _End | None
+
+    @property
+    def signal_recovery_end(self) -> _End:
+        if self._signal_recovery_end is None:
+            self._signal_recovery_end = _End()
+        return self._signal_recovery_end
+
+    def _set_recovery_started(self) -> None:
+        super()._set_recovery_started()
+        self.signal_recovery_end.begin()
+
+
+class TableManager(FaustTableManager):  # type: ignore[misc]
+    """A table manager that recovers this way."""
+
+    _recovery: Any
+
+    @property
+    def recovery(self) -> Any:
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

@@ -1,0 +1,50 @@
+"""A recovery that is over before anybody waits for its end is over all the same."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+
+from bloxtr8.config import KafkaSettings, KeysSettings, Settings
+from bloxtr8.messaging.app import BloxtrApp
+from bloxtr8.messaging.recovery import Recovery
+from bloxtr8.messaging.signatures import Keyring
+
+
+@pytest.fixture
+def recovery() -> Any:
+    app = SimpleNamespace(conf=SimpleNamespace(stream_recovery_delay=0.0), in_recovery=False)
+    return Recovery(app, SimpleNamespace())
+
+
+def _read_all(recovery: Any) -> None:
+    """What Faust's reader does with its last record and then on its way to the next."""
+    recovery._set_recovery_ended()
+    recovery.signal_recovery_end.set()
+    recovery.signal_recovery_end.clear()
+
+
+async def test_an_end_before_the_wait_is_seen(recovery: Any) -> None:
+    recovery._set_recovery_started()
+    _read_all(recovery)
+    async with asyncio.timeout(1):
+        await recovery.signal_recovery_end.wait()
+
+
+async def test_the_end_of_one_recovery_is_not_that_of_the_next(recovery: Any) -> None:
+    recovery._set_recovery_started()
+    _read_all(recovery)
+    recovery._set_recovery_started()
+    assert not recovery.signal_recovery_end.is_set()
+
+
+def test_the_application_recovers_this_way(tmp_path: Any) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        kafka=KafkaSettings(bootstrap="127.0.0.1:1"),
+        keys=KeysSettings(directory=tmp_path / "keys"),
+    )
+    app: faust.App = BloxtrApp(settings, keyring=Keyring.generate())
+    assert isinstance(app.tables.recovery, Recovery)
