@@ -179,6 +179,10 @@ class PolicySettings(BaseModel):
     tier2_above_minor: int = Field(
         1_000_000, ge=0, description="USD cents: trades above need TIER_2 on both sides"
     )
+    governing_law: str = Field(
+        "the law of the country of Bloxtr8's seat", max_length=200, description="of contracts"
+    )
+    venue: str = Field("the courts at Bloxtr8's seat", max_length=200, description="of contracts")
 
 
 class KeysSettings(BaseModel):

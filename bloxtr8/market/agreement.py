@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bloxtr8 import ids
+from bloxtr8.escrow import deadlines
 from bloxtr8.market import clocks, costs, refs, rules
 from bloxtr8.market.costs import Quote
 from bloxtr8.market.place import Change, Kept
@@ -100,11 +101,53 @@ async def _terms(change: Change, offer: Row, quote: Quote, snapshot: Kept) -> di
             "seller_fee_minor": quote.seller_fee_minor,
             "schedule": quote.schedule,
         },
+        "listing": {"id": str(offer["listing_id"]), "ref": await _listing_ref(change, offer)},
+        "experience": await _experience(change, snapshot),
         "conditions": offer["conditions"],
         "clocks": {
             "sign_hours": clocks.SIGNING.length // rules.HOUR,
+            "fund_hours": deadlines.FUNDING_SECONDS // deadlines.HOUR_SECONDS,
             "deliver_days": terms_of(offer)["delivery_days"],
+            "confirm_days": deadlines.CONFIRMATION_SECONDS // deadlines.DAY_SECONDS,
+            "dispute_days": deadlines.DISPUTE_SECONDS // deadlines.DAY_SECONDS,
         },
+        "law": {
+            "governing": change.place.policy.governing_law,
+            "venue": change.place.policy.venue,
+        },
+    }
+
+
+async def _listing_ref(change: Change, offer: Row) -> str:
+    found: str = await change.tx.fetchval(
+        "SELECT ref FROM listings WHERE id = $1", offer["listing_id"]
+    )
+    return found
+
+
+async def _experience(change: Change, snapshot: Kept) -> dict[str, Any]:
+    """Return how the experience was at the acceptance, as the contract prints it."""
+    row = await change.tx.fetchrow(
+        "SELECT universe_id, root_place_id, name, description, roblox_created_at, visits,"
+        " creator_type, creator_id, ownership, risk_level, taken_at, payload_sha256"
+        " FROM roblox_snapshots WHERE id = $1",
+        snapshot.id,
+    )
+    assert row is not None, "the snapshot was just kept"
+    created, root = row["roblox_created_at"], row["root_place_id"]
+    return {
+        "universe_id": str(row["universe_id"]),
+        "root_place_id": None if root is None else str(root),
+        "name": row["name"],
+        "description": row["description"],
+        "created_at": None if created is None else created.isoformat(timespec="milliseconds"),
+        "visits": row["visits"],
+        "owner_type": row["creator_type"],
+        "owner_id": str(row["creator_id"]),
+        "ownership": row["ownership"],
+        "risk_level": row["risk_level"],
+        "taken_at": row["taken_at"].isoformat(timespec="milliseconds"),
+        "sha256": row["payload_sha256"].hex(),
     }
 
 
