@@ -18,7 +18,11 @@ from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 TASK = "RECONCILIATION"
 _OPEN_MAX = 10_000
 _CHARACTERS_MAX = 255
-_PROVIDERS = {"STRIPE": common.PROVIDER_STRIPE, "BASE": common.PROVIDER_BASE}
+_PROVIDERS = {
+    "STRIPE": common.PROVIDER_STRIPE,
+    "BASE": common.PROVIDER_BASE,
+    "BASE_HOT": common.PROVIDER_BASE,
+}
 
 _OPEN = """
 SELECT id, kind, provider, subject, what, escrow_id::text AS escrow_id, expected, actual

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -17,7 +18,14 @@ from bloxtr8.messaging import metadata
 from bloxtr8.payments import webhook_inbox as inbox
 from bloxtr8.payments.facts import ACCOUNT_UPDATED, facts_of
 from bloxtr8.payments.operations import Kind, Operation
-from bloxtr8.payments.rails import Absent, Instrument, InstrumentStatus, Pending, Rail, Unknown
+from bloxtr8.payments.rails import (
+    Absent,
+    Instrument,
+    InstrumentStatus,
+    LookUpOutcome,
+    Pending,
+    Unknown,
+)
 from bloxtr8.payments.reconciliation.model import ProviderSilent, Report
 from bloxtr8.payments.reconciliation.provider import Call, ProviderBooks
 from bloxtr8.payments.service import BadCommand, PaymentService
@@ -34,6 +42,10 @@ UNPAID_AFTER = timedelta(hours=1)
 CALLS_MAX = 10_000
 _PAGE = 200
 _PROVIDER = "STRIPE"
+_CALLERS = {
+    "STRIPE": (common.PROVIDER_STRIPE, common.RAIL_STRIPE),
+    "CUSTODIAN": (common.PROVIDER_CUSTODIAN, common.RAIL_USDC_BASE),
+}
 _AT_ONCE = 8
 
 _OPEN = """
@@ -54,13 +66,19 @@ WHERE provider = $1 AND provider_event_id = ANY($2::text[])
 _log = structlog.get_logger(__name__)
 
 
+class Asked(Protocol):
+    """The part of a rail that has no effect."""
+
+    async def look_up(self, operation: Operation) -> LookUpOutcome: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Missed:
     """Finds and makes up for what was missed; `rails` by their names in operations."""
 
     store: PaymentStore
     service: PaymentService
-    rails: Mapping[str, Rail]
+    rails: Mapping[str, Asked]
     clock: Clock
     livemode: bool
 
@@ -116,14 +134,15 @@ class Missed:
         """Let the payments service take the call in for that escrow; once, however often told."""
         now = self.clock.now()
         event_id = call.name.provider_event_id
-        message_id = str(ids.derived("provider-event", _PROVIDER, event_id))
+        message_id = str(ids.derived("provider-event", call.caller, event_id))
+        provider, rail = _CALLERS[call.caller]
         await self.service.handle(
             payments.PaymentCommand(
                 metadata=metadata.new(common.PRODUCER_PAYMENTS, now, message_id=message_id),
                 escrow_id=escrow_id,
-                rail=common.RAIL_STRIPE,
+                rail=rail,
                 record_provider_event=payments.RecordProviderEvent(
-                    provider=common.PROVIDER_STRIPE,
+                    provider=provider,
                     provider_event_id=event_id,
                     provider_payment_id=call.name.provider_payment_id,
                     type=call.name.type,

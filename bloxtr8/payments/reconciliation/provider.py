@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bloxtr8.payments.webhook_signatures import WebhookName
@@ -10,11 +10,12 @@ from bloxtr8.payments.webhook_signatures import WebhookName
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A provider's event as its webhook would have brought it."""
+    """A provider's event as its webhook would have brought it; `caller` as webhooks name it."""
 
     name: WebhookName
     body: bytes
     at: datetime
+    caller: str = "STRIPE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,13 @@ class Line:
 class ProviderBooks(Protocol):
     """Reads only. Every method raises ProviderSilent when there is no usable answer."""
 
-    name: str  # as operations have it: STRIPE, BASE
+    name: str  # as operations have it: STRIPE, BASE; of a place without any: its own
     place: str  # of ledger.accounts.PLACES
+    settled_after: timedelta  # so old, a fact is in the ledger and in the statement
+
+    async def catch_up(self, escrow_id: str) -> list[str]:
+        """Take in what only a look tells, not an event, and return what that was."""
+        ...
 
     def calls(self, since: datetime, until: datetime) -> AsyncIterator[list[Call]]:
         """Give the events of that time that are of use here, page by page, the newest first."""

@@ -8,11 +8,10 @@ from typing import Any
 
 from bloxtr8.clock import Clock
 from bloxtr8.messaging.signatures import Signer
-from bloxtr8.payments.rails import Rail
 from bloxtr8.payments.reconciliation import findings as kept
 from bloxtr8.payments.reconciliation import statement
 from bloxtr8.payments.reconciliation.compare import Gap, compare, instruments
-from bloxtr8.payments.reconciliation.missed import ON_ITS_WAY, Missed
+from bloxtr8.payments.reconciliation.missed import ON_ITS_WAY, Asked, Missed
 from bloxtr8.payments.reconciliation.model import Finding, Kind, ProviderSilent, Report
 from bloxtr8.payments.reconciliation.provider import ProviderBooks
 from bloxtr8.payments.service import PaymentService
@@ -68,7 +67,7 @@ class Parts:
 
     store: PaymentStore
     service: PaymentService
-    rails: Mapping[str, Rail]
+    rails: Mapping[str, Asked]
     providers: Sequence[ProviderBooks]
     clock: Clock
     signer: Signer
@@ -210,6 +209,11 @@ class Reconciler:
     async def _look_at(
         self, provider: ProviderBooks, escrow_id: str, report: Report
     ) -> list[Finding]:
+        looked = await provider.catch_up(escrow_id)
+        if looked:
+            await self._missed.ask_operations(Report(), escrow_id)
+        for seen in looked:
+            report.repair("seen", seen, escrow_id)
         gaps = await self._gaps(provider, escrow_id)
         missed = [gap.call for gap in gaps if gap.call is not None]
         if missed:

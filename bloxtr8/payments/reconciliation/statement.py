@@ -6,7 +6,7 @@ booked from them, once; everything else has to be in the ledger already.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +19,6 @@ from bloxtr8.payments.reconciliation.provider import Line, ProviderBooks
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
 
-# Facts are booked when their events are, which is a little later than they are facts.
-SETTLED_AFTER = timedelta(minutes=5)
 _BATCH = 500
 _KIND_CHARACTERS_MAX = 40
 _SUMMING_TIMEOUT_MS = 300_000
@@ -35,6 +33,14 @@ _BANK = frozenset(
     }
 )
 _FEES = frozenset({"stripe_fee", "stripe_fx_fee", "tax_fee", "network_cost"})
+# Our own money on its way between our own wallets: which line books it, from where to where. Both
+# wallets have a line; events book every payout where the deposit came in.
+_WALLETS = {
+    ("base", "sweep"): ("base", "base_hot"),
+    ("base_hot", "paid_out"): ("base_hot", "base"),
+    ("base_hot", "refunded"): ("base_hot", "base"),
+}
+_OWN = (*_BANK, *_FEES, "between")
 
 _INSERT = """
 INSERT INTO statement_lines (provider, ref, kind, source, payment_ref, escrow_id, currency,
@@ -87,7 +93,8 @@ ORDER BY escrow_id LIMIT 1000
 _OF_NO_TRADE = """
 SELECT ref, kind, source, currency, amount_minor, occurred_at FROM statement_lines
 WHERE provider = $1 AND escrow_id IS NULL AND NOT kind = ANY($2::text[]) AND occurred_at < $3
-  AND occurred_at >= (SELECT min(requested_at) FROM payment_operations WHERE provider = $1)
+  AND occurred_at >= (SELECT min(requested_at) FROM payment_operations
+                      WHERE starts_with($1, provider))
 ORDER BY id DESC LIMIT 1000
 """
 _TOTALS = """
@@ -129,7 +136,7 @@ async def book_lines(provider: ProviderBooks, clock: Clock, report: Report) -> N
     after = 0
     while True:
         async with database.transaction() as tx:
-            before = clock.now() - SETTLED_AFTER
+            before = clock.now() - provider.settled_after
             rows = await tx.fetch(_UNSETTLED, provider.name, before, after, _BATCH)
             for row in rows:
                 await _book(tx, _Unsettled(provider, row), clock.now(), report)
@@ -161,6 +168,9 @@ class _Unsettled:
             yield from bookings.provider_fee(place, currency, -minor)
         elif self.row["kind"] in _BANK:
             source, target = (place, "bank") if minor < 0 else ("bank", place)
+            yield from bookings.relocation(source, target, currency, abs(minor))
+        elif (place, self.row["kind"]) in _WALLETS:
+            source, target = _WALLETS[place, self.row["kind"]]
             yield from bookings.relocation(source, target, currency, abs(minor))
 
 
@@ -212,14 +222,13 @@ def _fee_differs(line: _Unsettled, booked: int) -> Finding:
 
 async def compare_balances(provider: ProviderBooks, now: datetime) -> list[Finding]:
     """Return where the statement and the ledger differ, and the statement and the balance."""
-    before = now - SETTLED_AFTER
+    before = now - provider.settled_after
     place = accounts.clearing_at(provider.place)
     async with database.transaction() as tx:
         # All of the account is summed up, once a day.
         await tx.execute(f"SET LOCAL statement_timeout = {_SUMMING_TIMEOUT_MS}")
         different = await tx.fetch(_DIFFERENT, provider.name, place, before)
-        own = [*_BANK, *_FEES]
-        unknown = await tx.fetch(_OF_NO_TRADE, provider.name, own, before)
+        unknown = await tx.fetch(_OF_NO_TRADE, provider.name, list(_OWN), before)
         totals = {row["currency"]: row["minor"] for row in await tx.fetch(_TOTALS, provider.name)}
     return [
         *(_of_escrow(provider, row) for row in different),

@@ -5,7 +5,7 @@ Sources: docs.stripe.com/api/events, /api/balance_transactions, /api/balance.
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bloxtr8.messaging.envelope import is_uuid
@@ -40,6 +40,8 @@ _TYPES = (
 class StripeBooks:
     name = "STRIPE"
     place = "stripe"
+    # Facts are booked when their events are, which is a little later than they are facts.
+    settled_after = timedelta(minutes=5)
 
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls
@@ -47,6 +49,9 @@ class StripeBooks:
 
     async def close(self) -> None:
         await self._calls.close()
+
+    async def catch_up(self, escrow_id: str) -> list[str]:
+        return []
 
     async def calls(self, since: datetime, until: datetime) -> AsyncIterator[list[Call]]:
         params: JSON = {"types": list(_TYPES), "created": _span(since, until)}

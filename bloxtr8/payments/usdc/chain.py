@@ -159,12 +159,34 @@ class Chain:
     async def is_contract(self, address: str) -> bool:
         return bool(await self._ask(self._eth.get_code(_checksum(address))))
 
-    async def token_balance(self, token: str, address: str) -> int:
+    async def transfers_by(
+        self, token: str, addresses: Sequence[str], first: int, last: int
+    ) -> list[str]:
+        """Return the transactions with transfers of `token` from or to one of `addresses`."""
+        some = [_topic(entry) for entry in addresses]
+        found: set[tuple[int, str]] = set()
+        for topics in ([HexStr(TRANSFER_TOPIC), some], [HexStr(TRANSFER_TOPIC), None, some]):
+            wanted: FilterParams = {
+                "fromBlock": first,
+                "toBlock": last,
+                "address": _checksum(token),
+                "topics": topics,
+            }
+            logs = await self._ask(self._eth.get_logs(wanted))
+            if len(logs) > _LOGS_MAX:
+                raise ChainUnavailable("more logs than anybody can read")
+            places = [_read(_log_place, entry) for entry in logs if not entry.get("removed")]
+            found |= {(number, tx_hash) for tx_hash, number in places}
+        return [tx_hash for _, tx_hash in sorted(found)]
+
+    async def token_balance(self, token: str, address: str, block: int | None = None) -> int:
+        """Return a balance in minor units, as of `block` (None: the newest)."""
         call: TxParams = {
             "to": _checksum(token),
             "data": HexStr(_BALANCE_OF + _topic(address)[2:]),
         }
-        answer = bytes(await self._ask(self._eth.call(call)))
+        at: Any = "latest" if block is None else block
+        answer = bytes(await self._ask(self._eth.call(call, at)))
         if len(answer) != _WORD_BYTES:
             raise ChainUnavailable("a balance is one word")
         return int.from_bytes(answer, "big")

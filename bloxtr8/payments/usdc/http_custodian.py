@@ -4,9 +4,10 @@ Its word is a claim: what it says to have received or sent counts when the chain
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from bloxtr8 import ids, telemetry
@@ -31,6 +32,8 @@ _OK = (200, 201)
 _REFUSALS = (400, 422)
 _CODE_CHARACTERS_MAX = 60
 
+T = TypeVar("T")
+
 _log = telemetry.get_logger(__name__)
 
 
@@ -39,8 +42,17 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A transfer in the custodian's words."""
+class Credited:
+    """A confirmed deposit in the custodian's words."""
+
+    tx_hash: str
+    amount_minor: int
+    block_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianTransfer:
+    """A transfer in the custodian's words; `tx_hash` is "" until there is a transaction."""
 
     ref: str
     status: str
@@ -109,38 +121,52 @@ class HttpCustodian:
         return await self._outcome(answer.body)
 
     async def look_up(self, operation_id: str) -> Confirmed | Pending | Failed | Absent | Unknown:
+        found = await self.transfers(operation_id)
+        if isinstance(found, Unknown):
+            return found
+        if len(found) > 1:
+            _log.error("custodian_sent_twice", operation_id=operation_id)
+            return Unknown("MORE_THAN_ONE")
+        return await self._settled(found[0]) if found else Absent()
+
+    async def transfers(self, operation_id: str) -> list[CustodianTransfer] | Unknown:
+        """Return what the custodian says it was told to send for an operation."""
         path = f"/v1/transfers?reference={quote(operation_id, safe='')}"
-        answer = await self._client.ask(Request("transfer_list", "GET", path))
+        return await self._listed("transfer_list", path, "transfers", _sent)
+
+    async def credits(self, address: str) -> list[Credited] | Unknown:
+        """Return the confirmed deposits to one of its addresses."""
+        path = f"/v1/addresses/{address}/deposits"
+        found = await self._listed("deposit_list", path, "deposits", _credit)
+        if isinstance(found, Unknown):
+            return found
+        return [entry for entry in found if entry is not None]
+
+    async def arrived(self, account: Account, proven: list[Deposit]) -> Arrival:
+        """Ask the custodian, who has to credit what it later is to send."""
+        credits = await self.credits(account.address)
+        return Arrival.UNKNOWN if isinstance(credits, Unknown) else _compare(credits, proven)
+
+    async def _listed(
+        self, name: str, path: str, field: str, read: Callable[[Any], T]
+    ) -> list[T] | Unknown:
+        answer = await self._client.ask(Request(name, "GET", path))
         if isinstance(answer, NoAnswer):
             return Unknown(answer.reason)
         if answer.status not in _OK:
             return Unknown(f"HTTP_{answer.status}")
         try:
-            found = _list(answer.body, "transfers")
+            return [read(entry) for entry in _list(answer.body, field)]
         except Unreadable:
             return Unknown("UNREADABLE")
-        if len(found) > 1:
-            _log.error("custodian_sent_twice", operation_id=operation_id)
-            return Unknown("MORE_THAN_ONE")
-        return await self._outcome(found[0]) if found else Absent()
-
-    async def arrived(self, account: Account, proven: list[Deposit]) -> Arrival:
-        """Ask the custodian, who has to credit what it later is to send."""
-        path = f"/v1/addresses/{account.address}/deposits"
-        answer = await self._client.ask(Request("deposit_list", "GET", path))
-        if isinstance(answer, NoAnswer) or answer.status not in _OK:
-            return Arrival.UNKNOWN
-        try:
-            credited = _credited(_list(answer.body, "deposits"))
-        except Unreadable:
-            return Arrival.UNKNOWN
-        return _compare(credited, proven)
 
     async def _outcome(self, body: Any) -> MovementOutcome:
         try:
-            sent = _sent(body)
+            return await self._settled(_sent(body))
         except Unreadable:
             return Unknown("UNREADABLE")
+
+    async def _settled(self, sent: CustodianTransfer) -> MovementOutcome:
         if sent.status == "failed":
             # A transaction that was sent and "failed" is one whose receipt says so.
             harmless = not sent.tx_hash or await self._failed_on_chain(sent)
@@ -154,12 +180,15 @@ class HttpCustodian:
             _log.warning("completed_transfer_not_on_chain", ref=sent.ref)
         return Pending(sent.ref)
 
-    async def _failed_on_chain(self, sent: _Sent) -> bool:
+    async def _failed_on_chain(self, sent: CustodianTransfer) -> bool:
         return await self._prover.ended(sent.tx_hash, sent.amount_minor) is False
 
 
-def _compare(credited: dict[str, int], proven: list[Deposit]) -> Arrival:
+def _compare(credits: list[Credited], proven: list[Deposit]) -> Arrival:
     """Compare by transaction: the custodian's log indices are those of a block."""
+    credited: dict[str, int] = {}
+    for credit in credits:
+        credited[credit.tx_hash] = credited.get(credit.tx_hash, 0) + credit.amount_minor
     wanted: dict[str, int] = {}
     for deposit in proven:
         tx_hash = deposit.transfer.tx_hash
@@ -169,13 +198,13 @@ def _compare(credited: dict[str, int], proven: list[Deposit]) -> Arrival:
     return Arrival.COMPLETE if wanted.keys() <= credited.keys() else Arrival.UNKNOWN
 
 
-def _credited(entries: list[Any]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for entry in entries:
-        if _text(entry, "asset") == ASSET and _text(entry, "status") == "confirmed":
-            tx_hash = _tx_hash(entry)
-            found[tx_hash] = found.get(tx_hash, 0) + _minor(entry)
-    return found
+def _credit(entry: Any) -> Credited | None:
+    if _text(entry, "asset") != ASSET or _text(entry, "status") != "confirmed":
+        return None
+    block = entry.get("block_number")
+    if not isinstance(block, int) or isinstance(block, bool) or block < 0:
+        raise Unreadable("block_number")
+    return Credited(_tx_hash(entry), _minor(entry), block)
 
 
 def _refusal(answer: Answer) -> Failed | Unknown:
@@ -187,11 +216,11 @@ def _refusal(answer: Answer) -> Failed | Unknown:
     return Unknown(f"HTTP_{answer.status}: {code[:_CODE_CHARACTERS_MAX]}")
 
 
-def _sent(body: Any) -> _Sent:
+def _sent(body: Any) -> CustodianTransfer:
     status = _text(body, "status")
     if status not in ("pending", "completed", "failed"):
         raise Unreadable(status)
-    return _Sent(
+    return CustodianTransfer(
         _text(body, "id"),
         status,
         _address(body, "to"),

@@ -2,7 +2,7 @@
 
 from bloxtr8 import telemetry
 from bloxtr8.payments.rails import Absent, Confirmed, Failed, MovementOutcome, Pending, Unknown
-from bloxtr8.payments.usdc.chain import ChainUnavailable
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
 from bloxtr8.payments.usdc.custody import DepositAddress, Transfer
 from bloxtr8.payments.usdc.deposits import Account, Deposit
 from bloxtr8.payments.usdc.networks import Network
@@ -25,7 +25,45 @@ def transfer_call(to: str, amount_minor: int) -> str:
     return f"{_TRANSFER}{to.removeprefix('0x').rjust(64, '0')}{amount_minor:064x}"
 
 
-class OnchainCustodian:
+class OnchainRecords:
+    """Self-custody without its keys: what our records and the chain say; nothing is sent."""
+
+    def __init__(self, store: OutgoingStore, chain: Chain, network: Network) -> None:
+        self._store = store
+        self._chain = chain
+        self._usdc = network.usdc
+
+    async def deposit_address(self, reference: str) -> DepositAddress | Failed | Unknown:
+        return Unknown("NO_KEYS")
+
+    async def transfer(self, order: Transfer) -> MovementOutcome:
+        return Unknown("NO_KEYS")
+
+    async def look_up(self, operation_id: str) -> Confirmed | Pending | Failed | Absent | Unknown:
+        known = await self._store.find(f"{PAYOUT}:{operation_id}")
+        return Absent() if known is None else _outcome(known)
+
+    async def arrived(self, account: Account, proven: list[Deposit]) -> Arrival:
+        """Compare the balance with what has to lie there: accepted, not swept, and new."""
+        try:
+            # The balance first: a sweep in between then makes it seem too high, never too low.
+            balance = await self._chain.token_balance(self._usdc, account.address)
+        except ChainUnavailable:
+            return Arrival.UNKNOWN
+        kept = max(0, account.accepted_minor - await self.swept_minor(account.address))
+        if balance >= kept + account.pending_minor:
+            return Arrival.COMPLETE
+        # Something that was only seen may just have been reorganised away; later that is clear.
+        enough = balance >= kept + sum(entry.amount_minor for entry in proven)
+        return Arrival.UNKNOWN if enough else Arrival.SHORT
+
+    async def swept_minor(self, address: str) -> int:
+        """Return what was or is being moved from a deposit address to the hot wallet."""
+        sweeps = await self._store.starting_with(f"{SWEEP}:{address}:")
+        return sum(entry.amount_minor for entry in sweeps if entry.stage is not Stage.REVERTED)
+
+
+class OnchainCustodian(OnchainRecords):
     def __init__(
         self,
         wallets: Wallets,
@@ -33,15 +71,11 @@ class OnchainCustodian:
         sender: Sender,
         network: Network,
     ) -> None:
+        super().__init__(sender.store, sender.chain, network)
         self._wallets = wallets
         self._numbers = numbers
         self._sender = sender
-        self._usdc = network.usdc
         self._hot = wallets.hot.address.lower()
-
-    @property
-    def _store(self) -> OutgoingStore:
-        return self._sender.store
 
     async def deposit_address(self, reference: str) -> DepositAddress | Failed | Unknown:
         number = await self._numbers.number(reference)
@@ -74,25 +108,6 @@ class OnchainCustodian:
             return _outcome(await self._sender.advance(known))
         except ChainUnavailable as error:
             return Unknown(f"CHAIN: {error}")
-
-    async def arrived(self, account: Account, proven: list[Deposit]) -> Arrival:
-        """Compare the balance with what has to lie there: accepted, not swept, and new."""
-        try:
-            # The balance first: a sweep in between then makes it seem too high, never too low.
-            balance = await self._sender.chain.token_balance(self._usdc, account.address)
-        except ChainUnavailable:
-            return Arrival.UNKNOWN
-        kept = max(0, account.accepted_minor - await self.swept_minor(account.address))
-        if balance >= kept + account.pending_minor:
-            return Arrival.COMPLETE
-        # Something that was only seen may just have been reorganised away; later that is clear.
-        enough = balance >= kept + sum(entry.amount_minor for entry in proven)
-        return Arrival.UNKNOWN if enough else Arrival.SHORT
-
-    async def swept_minor(self, address: str) -> int:
-        """Return what was or is being moved from a deposit address to the hot wallet."""
-        sweeps = await self._store.starting_with(f"{SWEEP}:{address}:")
-        return sum(entry.amount_minor for entry in sweeps if entry.stage is not Stage.REVERTED)
 
     def _payout(self, order: Transfer) -> Outgoing:
         return Outgoing(

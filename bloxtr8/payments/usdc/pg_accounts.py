@@ -15,6 +15,12 @@ from bloxtr8.store import database
 from bloxtr8.store.database import Transaction, to_json, transaction
 
 _LISTED_MAX = 1_000
+PAGE = 500
+_PAGE = """
+SELECT * FROM deposit_accounts
+WHERE ($1::timestamptz IS NULL OR updated_at >= $1) AND address > $2
+ORDER BY address LIMIT $3
+"""
 _INSERT = """
 INSERT INTO deposit_accounts (address, escrow_id, operation_id, contract_id, due_minor,
   first_block, state, payment_ref, deposits, updated_at)
@@ -112,6 +118,11 @@ class PostgresAccounts:
     async def unswept(self) -> Sequence[Account]:
         """Return accounts with accepted money that was not moved to the hot wallet yet."""
         return [_account(row) for row in await database.fetch(_UNSWEPT, _LISTED_MAX)]
+
+    async def page(self, since: datetime | None, after: str) -> Sequence[Account]:
+        """Return accounts that changed since then (None: all), by address, those after `after`."""
+        rows = await database.fetch(_PAGE, since, after, PAGE)
+        return [_account(row) for row in rows]
 
     async def cursor(self) -> int | None:
         row = await database.fetchrow(

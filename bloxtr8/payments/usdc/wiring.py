@@ -19,7 +19,7 @@ from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
 from bloxtr8.payments.usdc.custody import Custody
 from bloxtr8.payments.usdc.http_custodian import HttpCustodian
 from bloxtr8.payments.usdc.networks import Network
-from bloxtr8.payments.usdc.onchain import OnchainCustodian
+from bloxtr8.payments.usdc.onchain import OnchainCustodian, OnchainRecords
 from bloxtr8.payments.usdc.pg_accounts import PostgresAccounts
 from bloxtr8.payments.usdc.pg_outgoing import PostgresNumbers, PostgresOutgoing
 from bloxtr8.payments.usdc.pg_wallets import PostgresWallets
@@ -49,6 +49,9 @@ class UsdcParts:
     rail: UsdcRail
     watcher: Watcher
     accounts: PostgresAccounts
+    prover: Prover
+    network: Network
+    custody: Custody
     loops: dict[str, Callable[[], Awaitable[None]]]
     closing: tuple[Close, ...]
 
@@ -63,11 +66,17 @@ def is_set_up(settings: Settings) -> bool:
 
 
 def put_together(
-    settings: Settings, store: PostgresStore, clock: Clock, on_work: Callable[[], None]
+    settings: Settings,
+    store: PostgresStore,
+    clock: Clock,
+    on_work: Callable[[], None],
+    *,
+    keys: bool = True,
 ) -> UsdcParts:
     """Return the rail of `settings`; nothing is asked of anybody yet.
 
-    Raises ValueError and KeystoreError for settings that contradict themselves.
+    `keys` False: for who only asks; in self-custody the wallets are not opened and nothing can
+    be sent. Raises ValueError and KeystoreError for settings that contradict themselves.
     """
     base = settings.base
     network = Network.of(base)
@@ -77,7 +86,9 @@ def put_together(
     closing: list[Close] = [node.close for node in nodes]
     loops: dict[str, Callable[[], Awaitable[None]]] = {}
     custody: Custody
-    if base.custody == ONCHAIN:
+    if base.custody == ONCHAIN and not keys:
+        custody = OnchainRecords(PostgresOutgoing(), nodes[0], network)
+    elif base.custody == ONCHAIN:
         custody, sweeper = _onchain(settings, prover, network)
         loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(sweeper, accounts))
     else:
@@ -90,7 +101,7 @@ def put_together(
     loops["usdc-watcher"] = lambda: leadership.lead(_WATCH, lambda: watcher.run(base.poll_s))
     parts = Parts(custody, accounts, watcher, nodes[0], screening, PostgresWallets(clock))
     rail = UsdcRail(parts, livemode=settings.stripe.livemode)
-    return UsdcParts(rail, watcher, accounts, loops, tuple(closing))
+    return UsdcParts(rail, watcher, accounts, prover, network, custody, loops, tuple(closing))
 
 
 def _onchain(

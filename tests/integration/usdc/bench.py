@@ -54,6 +54,7 @@ class UsdcBench:
     usdc: UsdcParts
     executor: Executor
     service: PaymentService
+    settings: Settings
     escrow_id: str = field(default_factory=lambda: ids.escrow_id_for(str(ids.uuid7())))
     buyer_id: str = field(default_factory=lambda: str(ids.uuid7()))
 
@@ -214,7 +215,9 @@ async def open_usdc_bench(dsn: str, folder: Path, **base: Any) -> AsyncIterator[
         rails["USDC_BASE"] = parts.rail
         undo.push_async_callback(parts.close)
         service = PaymentService(store, clock, executor.wake)
-        yield UsdcBench(clock, chain, custodian, screening, store, parts, executor, service)
+        yield UsdcBench(
+            clock, chain, custodian, screening, store, parts, executor, service, settings
+        )
 
 
 def _settings(
@@ -232,8 +235,7 @@ def _settings(
             rpc_urls=[chain.rpc_url],
             chain_id=chain.chain.chain_id,
             usdc_address=people.USDC.hex,
-            timeout_s=2.0,
-            **base,
+            **{"timeout_s": 2.0, **base},
         ),
         custodian=CustodianSettings(
             api_base=custodian.base_url, api_key=SecretStr(custodian.api_key)
