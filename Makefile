@@ -3,6 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+# Test processes side by side; each has a database server and a cluster of its own.
+JOBS ?= 2
+PYTEST := $(VENV)/bin/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: setup demo dev test test-apache lint bench proto lock clean
 
@@ -25,10 +28,10 @@ lint: setup
 	@$(PY) scripts/proto.py --check
 
 test: lint
-	@$(VENV)/bin/pytest -m "not apache and not long" $(ARGS)
+	@$(PYTEST) -m "not apache and not long" $(ARGS)
 
 test-apache: setup
-	@$(VENV)/bin/pytest -m "apache and not long" $(ARGS)
+	@$(PYTEST) -m "apache and not long" $(ARGS)
 
 bench: setup
 	@$(PY) -m tests.bench $(ARGS)
