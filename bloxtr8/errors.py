@@ -3,6 +3,7 @@
 Bloxtr8Error
 ├── NotFound                 404 not_found
 ├── MethodNotAllowed         405 method_not_allowed
+├── NotAcceptable            406 not_acceptable
 ├── Conflict                 409
 │   ├── InvalidState             invalid_state
 │   ├── OnHold                   on_hold
@@ -28,6 +29,9 @@ Bloxtr8Error
 │   ├── OwnershipLost            ownership_lost
 │   ├── OfferNotOpen             offer_not_open
 │   ├── OfferAlreadyOpen         offer_already_open
+│   ├── ContractNotReady         contract_not_ready
+│   ├── DocumentChanged          document_changed
+│   ├── ContractIntegrity        contract_integrity
 │   └── DraftStale               draft_stale
 ├── Denied                   403
 │   ├── Forbidden                forbidden
@@ -59,13 +63,16 @@ Bloxtr8Error
 │   ├── ValidationFailed         validation_failed
 │   ├── UnknownField             unknown_field
 │   ├── AmountOutOfRange         amount_out_of_range
-│   └── IdempotencyKeyReused     idempotency_key_reused
+│   ├── IdempotencyKeyReused     idempotency_key_reused
+│   └── EvidenceRejected         evidence_rejected
 ├── Gone                     410
 │   ├── LinkExpired              link_expired
+│   ├── SigningExpired           signing_expired
 │   └── OfferExpired             offer_expired
 ├── VersionMismatch          412 version_mismatch
 ├── PreconditionRequired     428 precondition_required
 ├── BodyTooLarge             413 body_too_large
+├── QuotaExceeded            413 quota_exceeded
 ├── UnsupportedMediaType     415 unsupported_media_type
 ├── RateLimited              429 rate_limited
 └── Unavailable              503 unavailable
@@ -100,6 +107,11 @@ class NotFound(Bloxtr8Error):
 class MethodNotAllowed(Bloxtr8Error):
     code, status = "method_not_allowed", 405
     title = "This address does not know that method."
+
+
+class NotAcceptable(Bloxtr8Error):
+    code, status = "not_acceptable", 406
+    title = "This address answers with another media type than the ones asked for."
 
 
 class Conflict(Bloxtr8Error):
@@ -207,6 +219,18 @@ class OfferNotOpen(Conflict):
 
 class OfferAlreadyOpen(Conflict):
     code, title = "offer_already_open", "There is an open offer between you on this listing."
+
+
+class ContractNotReady(Conflict):
+    code, title = "contract_not_ready", "The contract's document is still being made."
+
+
+class DocumentChanged(Conflict):
+    code, title = "document_changed", "That is not the document that is to be signed."
+
+
+class ContractIntegrity(Conflict):
+    code, title = "contract_integrity", "The stored document is not the one that was made."
 
 
 class DraftStale(Conflict):
@@ -336,6 +360,10 @@ class LinkExpired(Gone):
     code, title = "link_expired", "This link has been used or has ended; ask for a new one."
 
 
+class SigningExpired(Gone):
+    code, title = "signing_expired", "The time to sign this contract is over."
+
+
 class VersionMismatch(Bloxtr8Error):
     """`version` is the present one."""
 
@@ -367,8 +395,17 @@ class IdempotencyKeyReused(Unprocessable):
     code, title = "idempotency_key_reused", "This key was used with another request."
 
 
+class EvidenceRejected(Unprocessable):
+    code = "evidence_rejected"
+    title = "Evidence is a PNG, JPEG or WebP picture, an MP4, a PDF or plain text."
+
+
 class BodyTooLarge(Bloxtr8Error):
     code, status, title = "body_too_large", 413, "The body is too large."
+
+
+class QuotaExceeded(Bloxtr8Error):
+    code, status, title = "quota_exceeded", 413, "There is no room for that any more."
 
 
 class UnsupportedMediaType(Bloxtr8Error):

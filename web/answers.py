@@ -1,6 +1,6 @@
 """What routes answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, RootModel
 
@@ -50,6 +50,8 @@ class SettlementOut(Answer):
 
 
 class EscrowOut(Answer):
+    location: ClassVar = "/api/v1/escrows/{id}"
+
     id: str
     ref: str | None
     contract_id: str
@@ -114,6 +116,26 @@ class Statement(Answer):
     text: str
     sha256: str
     at: Time
+    asked_side: str | None = None
+    question_id: str | None = None
+
+
+class EvidenceOut(Answer):
+    """A file; GET …/evidence/{id} leads to it."""
+
+    id: str
+    position: int
+    side: str
+    kind: str
+    note: str
+    content_type: str
+    size: int
+    sha256: str
+    at: Time
+
+
+class EvidenceAdded(RootModel[list[EvidenceOut]]):
+    """The files of the request, in its order."""
 
 
 class DisputeOut(Answer):
@@ -126,14 +148,19 @@ class DisputeOut(Answer):
     opened_at: Time
     due_at: Time | None
     claimed: bool
+    claimed_by: str | None
     outcome: str | None
+    verdict: str | None
     refund: MoneyOut | None
     closed_at: Time | None
     statements: list[Statement]
+    evidence: list[EvidenceOut]
     settlement: SettlementOut | None
 
 
 class OperationOut(Answer):
+    location: ClassVar = "/api/v1/operations/{id}"
+
     id: str
     kind: str
     escrow_id: str | None
@@ -253,3 +280,30 @@ class MoneyMoves(Answer):
     payout: MoneyOut
     refund: MoneyOut
     fees: MoneyOut
+
+
+class TaskOut(Answer):
+    """Something staff have to look at."""
+
+    id: str
+    version: int
+    kind: str
+    subject_type: str
+    subject_id: str
+    amount_usd_minor: int | None
+    priority: int
+    due_at: Time
+    status: str
+    claimed_by: str | None
+    claimed_at: Time | None
+    closed_at: Time | None
+    outcome: str | None
+    created_at: Time
+
+
+class TaskPage(Answer):
+    """`counts`: open and claimed ones of each kind, whatever the filter."""
+
+    items: list[TaskOut]
+    counts: dict[str, int]
+    next_cursor: str | None

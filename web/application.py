@@ -6,6 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from bloxtr8.access.tokens import AccessTokens
+from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.asking import Trading
 from bloxtr8.market.market import Market, make_market
 from bloxtr8.payments.payout_methods import PayoutMethods
@@ -14,9 +15,11 @@ from bloxtr8.payments.service import PaymentPages
 from bloxtr8.payments.stripe_accounts import StripeAccounts
 from bloxtr8.payments.stripe_rail import StripeRail
 from bloxtr8.payments.usdc.chain import Chain
+from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.addresses import networks_of
 from web.deps import DEPS, Deps, Process
+from web.headers import finish
 from web.limits import Limiter
 from web.middleware import MIDDLEWARES
 from web.routes import Route
@@ -26,6 +29,7 @@ from web.views import (
     auth,
     disputes,
     escrows,
+    evidence,
     experiences,
     internal,
     linking,
@@ -36,6 +40,7 @@ from web.views import (
     payments,
     payout_methods,
     staff,
+    staff_disputes,
     staff_listings,
     staff_people,
     statistics,
@@ -51,10 +56,12 @@ ROUTES: tuple[Route, ...] = (
     *escrows.ROUTES,
     *trade.ROUTES,
     *disputes.ROUTES,
+    *evidence.ROUTES,
     *payments.ROUTES,
     *payout_methods.ROUTES,
     *operations.ROUTES,
     *staff.ROUTES,
+    *staff_disputes.ROUTES,
     *approvals.ROUTES,
     *auth.ROUTES,
     *linking.ROUTES,
@@ -76,6 +83,7 @@ def install(application: web.Application, process: Process) -> None:
         return
     application[DEPS] = _deps(application, process)
     application.middlewares.extend(MIDDLEWARES)
+    application.on_response_prepare.append(finish)
     for route in _AGENTS_ROUTES if process.settings.role == "agents" else ROUTES:
         handler = partial(serve, route)
         if route.method == "GET":
@@ -100,10 +108,11 @@ def _deps(application: web.Application, process: Process) -> Deps:
     people = _market(process, tokens, trading) if settings.role != "agents" else None
 
     payouts = None if people is None else _payouts(process, people)
+    files = None if people is None else ObjectStore(settings.s3)
 
     async def close(_application: web.Application) -> None:
         await stripe.close()
-        for part in (payouts, people):
+        for part in (payouts, people, files):
             if part is not None:
                 await part.close()
 
@@ -116,6 +125,8 @@ def _deps(application: web.Application, process: Process) -> Deps:
         payouts=payouts,
         people=people,
         trading=trading.open(people, process.keyring) if people is not None else None,
+        files=files,
+        evidence_files=EvidenceFiles(files, clock) if files is not None else None,
         proxies=networks_of(settings.web.trusted_proxies),
     )
 
@@ -124,7 +135,7 @@ def _payouts(process: Process, people: Market) -> PayoutMethods:
     settings = process.settings
     accounts = StripeAccounts(settings.stripe, process.clock)
     urls = settings.base.rpc_urls
-    chain = Chain(urls[0], settings.base) if urls else None
+    chain = Chain(urls[0].get_secret_value(), settings.base) if urls else None
     return PayoutMethods(settings, accounts, chain, people.events)
 
 

@@ -9,12 +9,14 @@ from aiohttp import web
 from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
+from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.market import Market
 from bloxtr8.market.place import Marketplace
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
 from bloxtr8.payments.payout_methods import PayoutMethods
 from bloxtr8.payments.service import PaymentPages
+from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.addresses import Network
 from web.limits import Limiter
@@ -59,7 +61,8 @@ class Deps:
     """Everything a view may use, built once for an application.
 
     `people`: the marketplace's services, None where no API is served; `trading`: what listings
-    and offers stand on, likewise.
+    and offers stand on, likewise; `files`: the store of files,
+    `evidence_files`: those of trades.
     `proxies`: whose X-Forwarded-For is believed.
     `schema_current`: the database was seen to have every migration, which it then keeps.
     """
@@ -71,6 +74,8 @@ class Deps:
     payouts: PayoutMethods | None = None
     people: Market | None = None
     trading: Marketplace | None = None
+    files: ObjectStore | None = None
+    evidence_files: EvidenceFiles | None = None
     proxies: tuple[Network, ...] = ()
     schema_current: bool = False
 
@@ -96,6 +101,16 @@ class Deps:
     def place(self) -> Marketplace:
         assert self.trading is not None, "the process serves the API"
         return self.trading
+
+    @property
+    def objects(self) -> ObjectStore:
+        assert self.files is not None, "the process serves the API"
+        return self.files
+
+    @property
+    def evidence(self) -> EvidenceFiles:
+        assert self.evidence_files is not None, "the process serves the API"
+        return self.evidence_files
 
 
 DEPS: web.AppKey[Deps] = web.AppKey("deps", Deps)

@@ -30,6 +30,7 @@ class RateClass(Enum):
     LOOK_UP = ("look-up", 60, 3600)
     LISTING = ("listing", 60, 3600)
     OFFER = ("offer", 30, 3600)
+    UPLOAD = ("upload", 30, 3600)
     HOOK_IN = ("hook-in", 3000, 60)
     HOOK_BAD = ("hook-bad", 60, 60)
     SYSTEM = ("system", 600, 60)

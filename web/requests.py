@@ -107,6 +107,44 @@ class Dispute(Body):
     wanted: OutcomeName
 
 
+class StaffAction(Body):
+    reason: Reason
+
+
+class Statement(Body):
+    """`question_id`: of staff's question that it answers."""
+
+    text: Annotated[str, text(50, 5_000)]
+    question_id: Id | None = None
+
+
+class EvidenceFields(Body):
+    """What the files of one request show."""
+
+    kind: Literal["DELIVERY", "SCREENSHOT", "CHAT", "PAYMENT", "OTHER"]
+    note: Note = ""
+
+
+class Question(StaffAction):
+    side: Literal["BUYER", "SELLER"]
+    text: Annotated[str, text(10, 1_000)]
+
+
+class TaskList(Page):
+    kind: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,39}$")] | None = None
+    mine: bool = False
+    overdue: bool = False
+
+
+class TaskAction(Body):
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class TaskClosed(StaffAction):
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    outcome: Annotated[str, text(1, 60)]
+
+
 class Settlement(Body):
     """`seller_amount`: the part of the price that the seller keeps; 0 refunds, all releases."""
 
@@ -129,10 +167,6 @@ class StaffEscrowList(Page):
     party: Id | None = None
     min_amount: Annotated[int, Field(ge=0, le=10**12)] | None = None
     stuck_for_h: Annotated[int, Field(ge=1, le=24 * 365)] | None = None
-
-
-class StaffAction(Body):
-    reason: Reason
 
 
 class Resolve(StaffAction):

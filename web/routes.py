@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from bloxtr8.errors import Bloxtr8Error
 from web.limits import RateClass
 
 if TYPE_CHECKING:
@@ -58,7 +59,12 @@ class Route:
 
     `rate`: None where the handler counts for itself. `step_up`: the sign-in may be at most
     15 minutes old. `frozen_may`: people with a frozen account keep the right to it. `form`: a
-    page's form posts to it. `page`: people read its answers, refusals too.
+    page's form posts to it. `upload`: the body is multipart/form-data with these fields and files
+    named `files`, which the handler reads. `page`: people read its answers, refusals too.
+    `stream`: its answer goes on. `also`: statuses with the same answer as `status`; `preview`:
+    the answer (200) to who only wants to see what would happen. `content`: the media type of
+    what it answers. `errors`: refusals of its own, beside those that follow from the rest of the
+    entry (web.openapi.refusals).
     """
 
     method: str
@@ -68,6 +74,7 @@ class Route:
     summary: str
     rate: RateClass | None = RateClass.READ
     body: type[BaseModel] | None = None
+    upload: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     status: int = 200
@@ -76,11 +83,31 @@ class Route:
     frozen_may: bool = False
     form: bool = False
     page: bool = False
+    stream: bool = False
+    also: tuple[int, ...] = ()
+    preview: type[BaseModel] | None = None
+    content: str = "application/json"
+    errors: tuple[type[Bloxtr8Error], ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether the route may change something."""
         return self.method not in ("GET", "HEAD")
+
+    @property
+    def name(self) -> str:
+        """Method and path, as lists of routes name it."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is part of the API that other origins may use."""
+        return self.path.startswith("/api/v1/")
+
+    @property
+    def guarded(self) -> bool:
+        """Whether If-Match must name the version that was read."""
+        return self.method == "PATCH"
 
     @property
     def staff(self) -> bool:

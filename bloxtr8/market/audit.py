@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from bloxtr8.market.actors import Actor
 from bloxtr8.store.database import Transaction, to_json
@@ -18,6 +19,7 @@ class Deed:
     subject: tuple[str, str]
     reason: str = ""
     data: dict[str, Any] = field(default_factory=dict)
+    escrow_id: UUID | None = None
 
 
 def on_user(user_id: object) -> tuple[str, str]:
@@ -29,14 +31,15 @@ async def record(tx: Transaction, actor: Actor, deed: Deed, now: datetime) -> No
     """Insert that `actor` did `deed`."""
     await tx.execute(
         "INSERT INTO audit_log (at, actor_type, actor_id, channel, action, subject_type,"
-        " subject_id, reason, data, ip, user_agent, trace_id)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        " subject_id, escrow_id, reason, data, ip, user_agent, trace_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         now,
         actor.kind,
         actor.user_id,
         actor.channel.value,
         deed.action,
         *deed.subject,
+        deed.escrow_id,
         deed.reason or None,
         to_json(deed.data),
         actor.ip,

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from bloxtr8 import ids
-from bloxtr8.errors import Bloxtr8Error
+from bloxtr8.errors import Bloxtr8Error, UpstreamUnavailable
 from bloxtr8.market import clocks, drafts, endings, moderation, notices, outages
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.place import Change, Marketplace
@@ -58,7 +58,7 @@ class Sweeper:
         """Sweep until cancelled; without the database wait for it."""
         async with asyncio.TaskGroup() as group:
             for sweep in self.sweeps:
-                group.create_task(_forever(sweep), name=f"sweep-{sweep.name}")
+                group.create_task(forever(sweep), name=f"sweep-{sweep.name}")
 
     async def expire_offers(self) -> int:
         """Expire offers whose 72 hours are over."""
@@ -132,14 +132,15 @@ class Sweeper:
         return await database.run_in_transaction(in_transaction)
 
 
-async def _forever(sweep: Sweep) -> None:
+async def forever(sweep: Sweep) -> None:
+    """Sweep until cancelled; without what it needs, wait for it."""
     while True:
         try:
             for _ in range(_ROUNDS_MAX):
                 if await sweep.work() < sweep.batch:
                     break
         except Exception as error:
-            if not database.is_transient(error):
+            if not (database.is_transient(error) or isinstance(error, UpstreamUnavailable)):
                 raise
             _log.warning("sweep_waits", sweep=sweep.name, error=repr(error)[:200])
         await asyncio.sleep(sweep.every_s)

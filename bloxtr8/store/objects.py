@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any, BinaryIO
+from typing import IO, Any
 from urllib.parse import quote
 
 import aioboto3
@@ -40,7 +40,7 @@ class ObjectStore:
         self._client: Any = None
         self._signer: Any = None
 
-    async def put(self, key: str, body: bytes | BinaryIO, *, content_type: str) -> None:
+    async def put(self, key: str, body: bytes | IO[bytes], *, content_type: str) -> None:
         """Store `body` under `key`; what was there is replaced."""
         client = await self._opened()
         try:

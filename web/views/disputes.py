@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from bloxtr8.disputes import files
 from bloxtr8.errors import AmountOutOfRange, DisputeExists, NotFound, ProposalStale
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
@@ -43,18 +44,20 @@ async def read_dispute(call: Call) -> Reply:
     escrow_id = call.trade.escrow.escrow_id
     async with database.transaction() as tx:
         row = await tx.fetchrow(
-            "SELECT * FROM disputes WHERE escrow_id = $1 ORDER BY opened_at DESC LIMIT 1",
+            "SELECT d.*, u.display_name AS claimer FROM disputes d"
+            " LEFT JOIN users u ON u.id = d.claimed_by WHERE d.escrow_id = $1"
+            " ORDER BY d.opened_at DESC LIMIT 1",
             escrow_id,
         )
         if row is None:
             raise NotFound
         said = await tx.fetch(
-            "SELECT id, side, kind, text, sha256, created_at FROM dispute_evidence"
-            " WHERE escrow_id = $1 ORDER BY created_at, id LIMIT $2",
+            "SELECT * FROM dispute_evidence WHERE escrow_id = $1 ORDER BY created_at, id LIMIT $2",
             escrow_id,
             _STATEMENTS_MAX,
         )
-    return Reply(_dispute(call, row, [_statement(text) for text in said]))
+        shown = await files.of_escrow(tx, UUID(escrow_id))
+    return Reply(_dispute(call, row, said, shown))
 
 
 async def propose(call: Call) -> Reply:
@@ -92,9 +95,10 @@ def _proposal(call: Call) -> str:
 
 
 def _dispute(
-    call: Call, row: dict[str, Any], statements: list[answers.Statement]
+    call: Call, row: dict[str, Any], said: list[dict[str, Any]], shown: list[files.Row]
 ) -> answers.DisputeOut:
     state = call.trade.escrow
+    verdicts = {text["id"]: text["text"] for text in said if text["kind"] == "VERDICT"}
     disputed = state.state == types.ESCROW_STATE_DISPUTED
     return answers.DisputeOut(
         id=str(row["id"]),
@@ -106,12 +110,15 @@ def _dispute(
         opened_at=row["opened_at"],
         due_at=present.time_of(state.deadline, "at") if disputed else None,
         claimed=row["claimed_by"] is not None,
+        claimed_by=row["claimer"],
         outcome=row["outcome"],
+        verdict=verdicts.get(row["verdict_id"]),
         refund=(
             None if row["refund_minor"] is None else money(row["refund_minor"], call.trade.currency)
         ),
         closed_at=row["closed_at"],
-        statements=statements,
+        statements=[statement_out(text) for text in said],
+        evidence=[evidence_out(file) for file in shown],
         settlement=present.settlement(state),
     )
 
@@ -122,7 +129,19 @@ def _opened_by(call: Call, kind: str, user_id: UUID | None) -> str:
     return "STAFF" if kind.endswith("STAFF") else "SYSTEM"
 
 
-def _statement(row: dict[str, Any]) -> answers.Statement:
+def evidence_out(row: files.Row) -> answers.EvidenceOut:
+    """Return a file as answers show it."""
+    names = ("position", "side", "kind", "note", "content_type", "sha256")
+    return answers.EvidenceOut(
+        id=str(row["id"]),
+        size=row["size_bytes"],
+        at=row["created_at"],
+        **{name: row[name] for name in names},
+    )
+
+
+def statement_out(row: dict[str, Any]) -> answers.Statement:
+    """Return something said as answers show it."""
     return answers.Statement(
         id=str(row["id"]),
         side=row["side"],
@@ -130,6 +149,8 @@ def _statement(row: dict[str, Any]) -> answers.Statement:
         text=row["text"],
         sha256=row["sha256"],
         at=row["created_at"],
+        asked_side=row["asked_side"],
+        question_id=str(row["question_id"]) if row["question_id"] else None,
     )
 
 

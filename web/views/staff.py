@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from bloxtr8.disputes import statements
 from bloxtr8.errors import AmountOutOfRange, ValidationFailed
 from bloxtr8.messaging.metadata import timestamp
 from bloxtr8.store import database
@@ -12,6 +13,7 @@ from bloxtr8.store.database import Transaction
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from web import answers, approvals, pages, present, requests, submission, texts
+from web.actors import actor_of
 from web.call import Call
 from web.limits import RateClass
 from web.orders import order
@@ -63,9 +65,20 @@ async def resolve(call: Call) -> Reply:
         return Reply(present.moves(judged.outcome.record.escrow))
 
     async def writes(tx: Transaction) -> None:
+        await _claim(tx, call)
         await texts.insert(tx, call, verdict)
 
     return await approvals.submit_or_ask(call, judged, reason=body.reason, writes=writes)
+
+
+async def _claim(tx: Transaction, call: Call) -> None:
+    """Who has taken the dispute decides it; nobody has: whoever decides takes it."""
+    dispute_id = await tx.fetchval(
+        "SELECT id FROM disputes WHERE escrow_id = $1 AND status = 'OPEN'",
+        call.trade.escrow.escrow_id,
+    )
+    if dispute_id is not None:
+        await statements.claim(tx, actor_of(call), dispute_id, call.now)
 
 
 def _refund_minor(call: Call, body: requests.Resolve) -> int:
@@ -174,7 +187,14 @@ ROUTES = (
         RateClass.STAFF,
         answer=answers.EscrowOut,
     ),
-    _write("resolve", resolve, Who.MODERATOR, "Decide a dispute", body=requests.Resolve),
+    _write(
+        "resolve",
+        resolve,
+        Who.MODERATOR,
+        "Decide a dispute",
+        body=requests.Resolve,
+        preview=answers.MoneyMoves,
+    ),
     _write("hold", hold, Who.MODERATOR, "Stop the money", body=requests.StaffHold),
     _write("unhold", unhold, Who.MODERATOR, "Let the money move again"),
     _write(

@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
 from bloxtr8.clock import ManualClock
-from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, Settings
+from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, S3Settings, Settings
 from bloxtr8.store import database
 from tests.integration.story import START
 from tests.integration.web.world import TestProcess, World
@@ -18,7 +18,10 @@ WEBHOOK_SECRET = "whsec_test_1"
 
 @pytest.fixture
 def web_settings(
-    postgres_dsn: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_dsn: str,
+    kafka_bootstrap: str,
+    s3: S3Settings,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Settings:
     """Settings of one test; the broker is shared, its topics hold other tests' messages too."""
     folder = tmp_path_factory.mktemp("web")
@@ -26,6 +29,7 @@ def web_settings(
         data_dir=folder,
         kafka=KafkaSettings(bootstrap=kafka_bootstrap, partitions=4, publish_timeout_s=5.0),
         postgres=PostgresSettings(dsn=SecretStr(postgres_dsn)),
+        s3=s3,
         keys=KeysSettings(directory=folder / "keys"),
     )
     result.stripe.webhook_secrets = [SecretStr(WEBHOOK_SECRET)]

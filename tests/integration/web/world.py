@@ -25,6 +25,7 @@ from proto.bloxtr8.escrow.v1 import record_pb2 as records
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from tests.integration.story import SYSTEM, Story
+from web.deps import DEPS, Deps
 
 REASON = "Looked at the case together with both sides."
 VERDICT = "Both sides were heard; what was shown supports this outcome for both of them."
@@ -159,6 +160,13 @@ class World:
         self.clock = process.clock
         self.tokens = AccessTokens.from_settings(process.settings, process.clock)
         self.mirror = Mirror(process.clock)
+
+    @property
+    def deps(self) -> Deps:
+        """What the views use."""
+        assert self.client.app is not None, "the API is served"
+        deps: Deps = self.client.app[DEPS]
+        return deps
 
     @property
     def commands(self) -> list[commands.EscrowCommand]:
