@@ -28,9 +28,11 @@ from web.views import (
     approvals,
     auth,
     disputes,
+    docs,
     escrows,
     evidence,
     experiences,
+    facts,
     internal,
     linking,
     listings,
@@ -51,6 +53,8 @@ from web.views import (
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
+    *docs.ROUTES,
+    *facts.ROUTES,
     *internal.ROUTES,
     *webhooks.ROUTES,
     *escrows.ROUTES,
@@ -128,6 +132,7 @@ def _deps(application: web.Application, process: Process) -> Deps:
         files=files,
         evidence_files=EvidenceFiles(files, clock) if files is not None else None,
         proxies=networks_of(settings.web.trusted_proxies),
+        routes=ROUTES,
     )
 
 

@@ -20,6 +20,8 @@ from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.addresses import Network
 from web.limits import Limiter
+from web.openapi.page import Page
+from web.routes import Route
 
 
 class Publisher(Protocol):
@@ -63,7 +65,8 @@ class Deps:
     `people`: the marketplace's services, None where no API is served; `trading`: what listings
     and offers stand on, likewise; `files`: the store of files,
     `evidence_files`: those of trades.
-    `proxies`: whose X-Forwarded-For is believed.
+    `proxies`: whose X-Forwarded-For is believed. `routes`: what is served; `docs`: the page
+    about it, once somebody has asked for it.
     `schema_current`: the database was seen to have every migration, which it then keeps.
     """
 
@@ -77,6 +80,8 @@ class Deps:
     files: ObjectStore | None = None
     evidence_files: EvidenceFiles | None = None
     proxies: tuple[Network, ...] = ()
+    routes: tuple[Route, ...] = ()
+    docs: Page | None = None
     schema_current: bool = False
 
     @property

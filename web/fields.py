@@ -10,12 +10,16 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
 
 from bloxtr8.errors import AmountOutOfRange
+from bloxtr8.market.fields import text
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
-from bloxtr8.text import clean
+
+__all__ = ["Answer", "Body", "Id", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256", "Time"]
+__all__ += ["money", "text"]
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
@@ -49,21 +53,12 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def text(shortest: int, longest: int) -> AfterValidator:
-    """Return what makes a `str` a person's text of `shortest` to `longest` characters."""
-
-    def checked(given: str) -> str:
-        # Judged after cleaning: blanks do not make a text long enough.
-        cleaned = clean(given)
-        if not shortest <= len(cleaned) <= longest:
-            raise ValueError(f"give {shortest} to {longest} characters")
-        return cleaned
-
-    return AfterValidator(checked)
-
-
-Id = Annotated[str, AfterValidator(_uuid)]
-Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+Id = Annotated[str, AfterValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
+Time = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Reason = Annotated[str, text(10, 1_000)]
 

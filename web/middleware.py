@@ -1,4 +1,4 @@
-"""What happens around every request: trace, headers, cross-origin rules, errors, metrics."""
+"""What happens around every request: trace, cross-origin questions, errors, metrics."""
 
 import asyncio
 import time
@@ -13,7 +13,6 @@ from bloxtr8.errors import (
     BadHeader,
     Bloxtr8Error,
     BodyTooLarge,
-    IdempotencyInProgress,
     MalformedJson,
     MethodNotAllowed,
     NotFound,
@@ -22,30 +21,17 @@ from bloxtr8.errors import (
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.store.database import is_transient
 from web.deps import DEPS
-from web.problems import CONTENT_TYPE, problem_response
+from web.headers import is_shared
+from web.problems import problem_response
+from web.routes import Route
 from web.trace import TRACEPARENT, trace_id, traceparent_for
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_TIMEOUT_S = 30.0
 _ADDRESS_CHARACTERS_MAX = 4096
-_PERMISSIONS = 'camera=(), microphone=(), geolocation=(), payment=(self "https://js.stripe.com")'
-_HEADERS = {
-    "Server": "bloxtr8",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": _PERMISSIONS,
-}
-_TRANSPORT_SECURITY = "max-age=31536000; includeSubDomains"
-_JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _CORS_METHODS = "GET, POST, PUT, PATCH, DELETE"
 _CORS_REQUEST = "Authorization, Content-Type, Idempotency-Key, If-Match, traceparent"
-_CORS_ANSWER = (
-    "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, X-Request-Id"
-)
-
 _log = telemetry.get_logger(__name__)
 
 
@@ -61,7 +47,8 @@ async def trace_and_measure(request: web.Request, handler: Handler) -> web.Strea
         route = _route_name(request)
         method = request.method if request.method in _KNOWN_METHODS else "OTHER"
         telemetry.HTTP_REQUESTS.labels(route, method, str(response.status)).inc()
-        telemetry.HTTP_SECONDS.labels(route, method).observe(seconds)
+        if not is_stream(request):
+            telemetry.HTTP_SECONDS.labels(route, method).observe(seconds)
         _log.info(
             "request",
             route=route,
@@ -69,7 +56,6 @@ async def trace_and_measure(request: web.Request, handler: Handler) -> web.Strea
             status=response.status,
             milliseconds=round(seconds * 1000, 1),
         )
-    response.headers["X-Request-Id"] = trace_id(traceparent)
     return response
 
 
@@ -77,33 +63,16 @@ _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 
 @web.middleware
-async def harden(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Set the headers that every answer has, and answer cross-origin questions."""
-    settings = request.app[DEPS].settings.web
-    origin = request.headers.get("Origin", "")
-    shared = request.path.startswith("/api/v1/") and origin in settings.cors_origins
-    if shared and _is_preflight(request):
-        response: web.StreamResponse = web.Response(
-            status=204,
-            headers={
-                "Access-Control-Allow-Methods": _CORS_METHODS,
-                "Access-Control-Allow-Headers": _CORS_REQUEST,
-                "Access-Control-Max-Age": "600",
-            },
-        )
-    else:
-        response = await handler(request)
-    response.headers.update(_HEADERS)
-    if settings.public_url.startswith("https://"):
-        response.headers["Strict-Transport-Security"] = _TRANSPORT_SECURITY
-    if response.content_type in ("application/json", CONTENT_TYPE):
-        response.headers["Content-Security-Policy"] = _JSON_POLICY
-    if settings.cors_origins and request.path.startswith("/api/v1/"):
-        response.headers.add("Vary", "Origin")
-    if shared:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = _CORS_ANSWER
-    return response
+async def answer_preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what browsers ask before a request from another origin."""
+    if not (is_shared(request) and _is_preflight(request)):
+        return await handler(request)
+    headers = {
+        "Access-Control-Allow-Methods": _CORS_METHODS,
+        "Access-Control-Allow-Headers": _CORS_REQUEST,
+        "Access-Control-Max-Age": "600",
+    }
+    return web.Response(status=204, headers=headers)
 
 
 @web.middleware
@@ -112,7 +81,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         if len(request.raw_path) > _ADDRESS_CHARACTERS_MAX:
             raise BadHeader(f"An address may have {_ADDRESS_CHARACTERS_MAX} characters.")
-        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+        async with asyncio.timeout(None if is_stream(request) else REQUEST_TIMEOUT_S):
             return await handler(request)
     except (asyncio.CancelledError, ConnectionResetError):
         raise
@@ -132,7 +101,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     )
 
 
-MIDDLEWARES: tuple[Any, ...] = (trace_and_measure, harden, tell_errors)
+MIDDLEWARES: tuple[Any, ...] = (trace_and_measure, answer_preflights, tell_errors)
 
 
 def _of_http(error: web.HTTPException) -> Bloxtr8Error:
@@ -147,8 +116,8 @@ def _of_unexpected(error: Exception) -> Bloxtr8Error:
     if isinstance(error, PublishTimeout):
         return Unavailable(retry_after_s=5)
     if type(error).__name__ == "LockNotAvailableError":
-        # Somebody else holds the row: in practice the first request with the same key.
-        return IdempotencyInProgress(retry_after_s=1)
+        # Somebody else has held the row for two seconds.
+        return Unavailable("Somebody else is changing that right now.", retry_after_s=1)
     if isinstance(error, TimeoutError) or is_transient(error):
         _log.warning("request_unavailable", error=type(error).__name__)
         return Unavailable(retry_after_s=5)
@@ -158,6 +127,12 @@ def _of_unexpected(error: Exception) -> Bloxtr8Error:
 
 def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def is_stream(request: web.Request) -> bool:
+    """Tell whether the answer goes on until somebody ends it."""
+    route = next(iter(getattr(request.match_info.handler, "args", ())), None)
+    return isinstance(route, Route) and route.stream
 
 
 def _route_name(request: web.Request) -> str:

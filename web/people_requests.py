@@ -72,7 +72,7 @@ class ExperienceList(Query):
     source: Literal["USER", "GROUPS"] = "USER"
 
 
-class Resolve(Body):
+class FindExperience(Body):
     """Exactly one of the three."""
 
     universe_id: RobloxId | None = None
@@ -80,7 +80,7 @@ class Resolve(Body):
     url: Annotated[str, Field(min_length=1, max_length=300)] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "Resolve":
+    def _one(self) -> "FindExperience":
         if len(self.model_dump(exclude_none=True)) != 1:
             raise ValueError("give one of universe_id, place_id and url")
         return self

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
@@ -9,7 +10,14 @@ from pydantic import BaseModel
 
 from bloxtr8.access import sessions
 from bloxtr8.access.identity import Identity, StaffRole
-from bloxtr8.errors import Bloxtr8Error, ConflictOfInterest, Forbidden, MfaRequired, NotFound
+from bloxtr8.errors import (
+    Bloxtr8Error,
+    ConflictOfInterest,
+    Forbidden,
+    MfaRequired,
+    NotAcceptable,
+    NotFound,
+)
 from bloxtr8.market import standing
 from bloxtr8.market.standing import Tier
 from bloxtr8.store import database
@@ -21,7 +29,9 @@ from web.authentication import authenticate, require
 from web.call import Call
 from web.cases import Case
 from web.deps import DEPS, Deps
-from web.limits import Allowance, RateClass
+from web.headers import ALLOWANCE, PRIVATE
+from web.limits import RateClass
+from web.problems import CONTENT_TYPE
 from web.routes import Reply, Route, Who
 from web.trace import TRACEPARENT
 
@@ -32,6 +42,8 @@ _STAFF_RANK = {
     Who.MODERATOR: StaffRole.MODERATOR,
     Who.ADMIN: StaffRole.ADMIN,
 }
+# Statuses of answers about something new, which has an address.
+_MADE = frozenset({201, 202})
 _SIDES = {
     Who.BUYER: frozenset({"BUYER"}),
     Who.SELLER: frozenset({"SELLER"}),
@@ -54,7 +66,8 @@ async def _serve(route: Route, request: web.Request) -> web.StreamResponse:
     deps = request.app[DEPS]
     now = deps.clock.now()
     form = await bodies.read_form(request) if route.form else {}
-    identity, allowance = _identify(route, request, deps, form)
+    _check_accept(route, request)
+    identity = _identify(route, request, deps, form)
     if route.signed_in:
         identity = require(identity)
     role = await _permit(route, identity, deps, now)
@@ -77,41 +90,53 @@ async def _serve(route: Route, request: web.Request) -> web.StreamResponse:
         body=value,
         query=bodies.validated_query(route.query, request.query) if route.query else None,
     )
-    response = _response(await _handled_once(call))
-    if allowance is not None:
-        response.headers.update(allowance.headers())
-    if identity is not None:
-        response.headers["Cache-Control"] = "no-store"
-    return response
+    return _response(route, await _handled_once(call))
+
+
+def _check_accept(route: Route, request: web.Request) -> None:
+    """Raises NotAcceptable when the caller takes nothing of what the route may answer."""
+    accepted = request.headers.get("Accept")
+    if route.page or not accepted:
+        return
+    kinds = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
+    family = route.content.partition("/")[0]
+    # Whoever takes JSON takes problem documents and what a download leads to.
+    if not kinds & {"*/*", f"{family}/*", route.content, "application/json", CONTENT_TYPE}:
+        raise NotAcceptable
 
 
 def _identify(
     route: Route, request: web.Request, deps: Deps, form: dict[str, str]
-) -> tuple[Identity | None, Allowance | None]:
-    """Return who asks and what is left of their limit."""
+) -> Identity | None:
+    """Return who asks; what is left of their limit is told with the answer."""
     if route.rate is None:
-        return None, None
+        return None
     address = client_address(request, deps.proxies)
     ceiling = deps.limiter.take_address(route.rate, address)
-    if not route.signed_in:
+    if not (route.signed_in or route.shared):
         unsigned = _UNSIGNED.get(route.rate)
-        return None, deps.limiter.take_from(unsigned, address) if unsigned else ceiling
+        taken = deps.limiter.take_from(unsigned, address) if unsigned else ceiling
+        request[ALLOWANCE] = taken
+        return None
     try:
         identity = authenticate(request, deps.tokens, deps.settings, form_token=form.get("_csrf"))
     except Bloxtr8Error:
         # Counted also when the credential is refused: guessing is not free.
-        deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
+        request[ALLOWANCE] = deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
         raise
     if identity is None:
-        return None, deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
-    return identity, deps.limiter.take(route.rate, identity.user_id)
+        request[ALLOWANCE] = deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
+        return None
+    request[PRIVATE] = True
+    request[ALLOWANCE] = deps.limiter.take(route.rate, identity.user_id)
+    return identity
 
 
 async def _permit(
     route: Route, identity: Identity | None, deps: Deps, now: datetime
 ) -> StaffRole | None:
     """Return the caller's staff role; raises when the caller may not use the route at all."""
-    if identity is None:
+    if identity is None or not route.signed_in:
         return None
     if route.step_up or (route.staff and route.changes):
         identity.require_step_up(now)
@@ -175,7 +200,7 @@ async def _handled_once(call: Call) -> Reply:
         return earlier
 
 
-def _response(reply: Reply) -> web.StreamResponse:
+def _response(route: Route, reply: Reply) -> web.StreamResponse:
     if isinstance(reply.body, web.StreamResponse):
         return reply.body
     content: bytes | None = None
@@ -187,5 +212,23 @@ def _response(reply: Reply) -> web.StreamResponse:
         status=reply.status,
         body=content,
         content_type="application/json" if content is not None else None,
-        headers=reply.headers,
+        headers=_named(route, reply) | (reply.headers or {}),
     )
+
+
+def _named(route: Route, reply: Reply) -> dict[str, str]:
+    """Return the header fields that name what is answered, also when it is answered again."""
+    if reply.body is None or route.answer is None:
+        return {}
+    headers: dict[str, str] = {}
+    version = _member(reply.body, "version") if "version" in route.answer.model_fields else None
+    if version is not None:
+        headers["ETag"] = f'"{version}"'
+    location = getattr(route.answer, "location", None)
+    if location is not None and reply.status in _MADE:
+        headers["Location"] = location.format(id=_member(reply.body, "id"))
+    return headers
+
+
+def _member(body: BaseModel | dict[str, Any] | web.StreamResponse, name: str) -> Any:
+    return body.get(name) if isinstance(body, dict) else getattr(body, name, None)

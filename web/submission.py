@@ -124,7 +124,7 @@ async def told(call: Call, row: dict[str, Any]) -> Reply:
         # Without it a repetition is told ACCEPTED: the command is out, its row committed.
         with contextlib.suppress(database.DatabaseUnavailable):
             await database.run_in_transaction(keep)
-    return Reply(body, ACCEPTED, {"Location": f"/api/v1/operations/{row['id']}"})
+    return Reply(body, ACCEPTED)
 
 
 def document(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What routes about listings, offers, outages and figures answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from web.fields import Answer, MoneyOut, Time
 
@@ -31,6 +31,8 @@ class RiskOut(Answer):
 
 class ListingOut(Answer):
     """`hold_reason` is for seller and staff, `min_offer` and `open_offers` for the seller."""
+
+    location: ClassVar = "/api/v1/listings/{id}"
 
     id: str
     ref: str
@@ -63,6 +65,8 @@ class ListingPage(Answer):
 
 
 class OfferOut(Answer):
+    location: ClassVar = "/api/v1/offers/{id}"
+
     id: str
     ref: str
     version: int
@@ -150,6 +154,10 @@ class EvidenceOut(Answer):
 
 class EvidenceList(Answer):
     items: list[EvidenceOut]
+
+
+class ReportOut(Answer):
+    status: str
 
 
 class OutageOut(Answer):

@@ -17,7 +17,7 @@ from proto.bloxtr8.contracts.v1 import contracts_pb2 as contracts
 
 Row = dict[str, Any]
 
-_TEMPLATE = "v1"
+TEMPLATE = "v1"
 _RETURNED = (
     "id, ref, version, status, offer_id, listing_id, escrow_id, buyer_id, seller_id, price_minor,"
     " rail, settle_currency, settle_minor, buyer_fee_minor, seller_fee_minor, delivery_days,"
@@ -86,7 +86,7 @@ async def _terms(change: Change, offer: Row, quote: Quote, snapshot: Kept) -> di
     )
     by_id = {row["id"]: {**row, "id": str(row["id"])} for row in people}
     return {
-        "template_version": _TEMPLATE,
+        "template_version": TEMPLATE,
         "offer": {"id": str(offer["id"]), "ref": offer["ref"]},
         "agreed_at": change.now.isoformat(timespec="milliseconds"),
         "seller": by_id[offer["seller_id"]],

@@ -1,10 +1,12 @@
 """What people may write into listings and offers; web forms and the bot's use the same types."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from bloxtr8.text import clean
 
@@ -17,16 +19,33 @@ _URL = re.compile(
 )
 
 
-def text_between(shortest: int, longest: int) -> Callable[[str], str]:
-    """Return what cleans a text and refuses (ValueError) one of another length."""
+@dataclass(frozen=True, slots=True)
+class Text(AfterValidator):
+    """A validator of a person's text that also says its bounds where schemas are made."""
+
+    shortest: int = 0
+    longest: int = 0
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = handler(schema)
+        # The format: judged after trimming, and without control or misleading characters.
+        found.update(format="text", minLength=self.shortest, maxLength=self.longest)
+        return found
+
+
+def text(shortest: int, longest: int) -> Text:
+    """Return what makes a `str` a person's text of `shortest` to `longest` characters."""
 
     def checked(given: str) -> str:
+        # Judged after cleaning: blanks do not make a text long enough.
         cleaned = clean(given)
         if not shortest <= len(cleaned) <= longest:
             raise ValueError(f"give {shortest} to {longest} characters")
         return cleaned
 
-    return checked
+    return Text(checked, shortest, longest)
 
 
 def one_line(given: str) -> str:
@@ -54,13 +73,24 @@ def tags_of(given: list[str]) -> list[str]:
 
 Title = Annotated[
     str,
-    AfterValidator(text_between(3, 100)),
+    text(3, 100),
     AfterValidator(one_line),
     AfterValidator(without_url),
 ]
-Summary = Annotated[str, AfterValidator(text_between(10, 1_000))]
-IncludedAssets = Annotated[str, AfterValidator(text_between(10, 1_000))]
-Tags = Annotated[list[str], AfterValidator(tags_of)]
-Conditions = Annotated[str, AfterValidator(text_between(0, 1_000))]
-DeclineNote = Annotated[str, AfterValidator(text_between(0, 300))]
-ReportText = Annotated[str, AfterValidator(text_between(0, 1_000))]
+Summary = Annotated[str, text(10, 1_000)]
+IncludedAssets = Annotated[str, text(10, 1_000)]
+Tags = Annotated[
+    list[str],
+    AfterValidator(tags_of),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": TAGS_MAX,
+            "uniqueItems": True,
+            "items": {"type": "string", "pattern": f"^{_TAG.pattern}$"},
+        }
+    ),
+]
+Conditions = Annotated[str, text(0, 1_000)]
+DeclineNote = Annotated[str, text(0, 300)]
+ReportText = Annotated[str, text(0, 1_000)]

@@ -17,7 +17,7 @@ from web.people_answers import (
     VerificationOut,
     Verifications,
 )
-from web.people_requests import ExperienceList, Resolve, Verify
+from web.people_requests import ExperienceList, FindExperience, Verify
 from web.routes import Reply, Route, Who
 
 
@@ -31,7 +31,7 @@ async def list_own(call: Call) -> Reply:
 
 async def resolve(call: Call) -> Reply:
     """One experience by its id, a place's id, or an address."""
-    body: Resolve = call.body
+    body: FindExperience = call.body
     named = Named(
         universe_id=int(body.universe_id) if body.universe_id else None,
         place_id=int(body.place_id) if body.place_id else None,
@@ -116,7 +116,7 @@ ROUTES = (
         Who.USER,
         "Look an experience up",
         RateClass.LOOK_UP,
-        body=Resolve,
+        body=FindExperience,
         answer=ExperienceOut,
     ),
     Route(

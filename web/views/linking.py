@@ -251,6 +251,7 @@ ROUTES = (
         body=LinkClaim,
         answer=people_answers.ClaimOut,
         status=202,
+        also=(200,),
         key=KeyRule.OPTIONAL,
     ),
 )

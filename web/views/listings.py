@@ -15,8 +15,8 @@ from web.call import Call
 from web.limits import RateClass
 from web.requests import Nothing
 from web.routes import KeyRule, Reply, Route, Who
-from web.trading import change_once, etag, id_of, told
-from web.trading_answers import EvidenceList, ListingOut, ListingPage
+from web.trading import change_once, id_of, told
+from web.trading_answers import EvidenceList, ListingOut, ListingPage, ReportOut
 from web.trading_present import Viewer
 from web.trading_requests import ListingChange, ListingList, NewListingIn, ReportIn
 
@@ -55,7 +55,7 @@ async def list_listings(call: Call) -> Reply:
 async def read(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await visible(call, viewer)
-    return Reply(trading_present.listing(row, viewer), headers=etag(row["version"]))
+    return Reply(trading_present.listing(row, viewer))
 
 
 async def edit(call: Call) -> Reply:
@@ -154,7 +154,7 @@ async def report(call: Call) -> Reply:
 
     async def work(change: Change) -> Reply:
         new = await reports.report(change, given)
-        return Reply({"status": "OPEN"}, 202 if new else 200)
+        return told(ReportOut(status="OPEN"), 202 if new else 200)
 
     return await change_once(call, work)
 
@@ -175,10 +175,7 @@ async def _shown(change: Change, listing_id: UUID, status: int = 200) -> Reply:
     """Return a listing after its seller has changed it."""
     row = await search.listing(listing_id, change.tx)
     assert row is not None, "it was just changed"
-    headers = etag(row["version"])
-    if status == 201:
-        headers["Location"] = f"/api/v1/listings/{listing_id}"
-    return told(trading_present.listing(row, Viewer(change.actor.id, None)), status, headers)
+    return told(trading_present.listing(row, Viewer(change.actor.id, None)), status)
 
 
 async def _is_buyer(listing_id: UUID, viewer: Viewer) -> bool:
@@ -295,7 +292,9 @@ ROUTES = (
         "Report a listing, person or offer",
         RateClass.WRITE,
         body=ReportIn,
+        answer=ReportOut,
         status=202,
+        also=(200,),
         key=KeyRule.OPTIONAL,
     ),
 )

@@ -21,7 +21,7 @@ async def read(call: Call) -> Reply:
     """Everything about the caller."""
     async with transaction() as tx:
         found = await people.me(tx, call)
-    return Reply(found, headers={"ETag": f'"{found.version}"'})
+    return Reply(found)
 
 
 async def edit(call: Call) -> Reply:
@@ -35,7 +35,7 @@ async def edit(call: Call) -> Reply:
         return await people.me(tx, call)
 
     found = await run_in_transaction(work)
-    return Reply(found, headers={"ETag": f'"{found.version}"'})
+    return Reply(found)
 
 
 async def public(call: Call) -> Reply:
@@ -192,6 +192,7 @@ ROUTES = (
         body=ConsentGiven,
         answer=people_answers.ConsentOut,
         status=201,
+        also=(200,),
         key=KeyRule.OPTIONAL,
     ),
     _route("GET", "me/blocks", list_blocks, "Whom one has blocked", answer=people_answers.Blocks),

@@ -61,7 +61,7 @@ async def read(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await _visible(call, viewer)
     answer = trading_present.offer(row, viewer, call.now)
-    return Reply(answer, headers=trading.etag(row["version"]))
+    return Reply(answer)
 
 
 async def thread(call: Call) -> Reply:
@@ -156,7 +156,7 @@ async def submit_draft(call: Call) -> Reply:
 
 
 def _draft(row: drafts.Row) -> Reply:
-    return told(trading_present.draft(row), headers=trading.etag(row["version"]))
+    return told(trading_present.draft(row))
 
 
 async def _visible(call: Call, viewer: Viewer) -> Row:
@@ -172,11 +172,8 @@ async def _visible(call: Call, viewer: Viewer) -> Row:
 async def _shown(change: Change, offer_id: UUID, status: int = 200) -> Reply:
     row = await search.offer(offer_id, change.tx)
     assert row is not None, "it was just changed"
-    headers = trading.etag(row["version"])
-    if status == 201:
-        headers["Location"] = f"/api/v1/offers/{offer_id}"
     viewer = Viewer(change.actor.id, None)
-    return told(trading_present.offer(row, viewer, change.now), status, headers)
+    return told(trading_present.offer(row, viewer, change.now), status)
 
 
 async def _page(call: Call, wanted: OffersWanted) -> Reply:

@@ -140,6 +140,7 @@ ROUTES = (
         Who.BUYER,
         "The payment link of a deposit address as a QR code",
         RateClass.MONEY,
+        content="image/svg+xml",
     ),
     Route(
         "GET",

@@ -1,7 +1,6 @@
 """Health, readiness, metrics, and what machines and people may look up."""
 
 import hmac
-import html
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -14,19 +13,16 @@ from web.addresses import is_loopback
 from web.call import Call
 from web.deps import Deps
 from web.limits import RateClass
-from web.problems import error_classes
 from web.routes import Reply, Route, Who
+from web.system_answers import Health, Jwks, Ready
 
 _CLOCK_OFF_S_MAX = 1.0
 _OUTBOX_LAG_S_MAX = 60.0
 _TICK_AGE_S_MAX = 10.0
-_PAGE = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>{code}</title>"
-    "<h1>{title}</h1><p>HTTP status {status}, code <code>{code}</code></p>"
-)
 
 
 async def health(_call: Call) -> Reply:
+    """The process answers; nothing else is looked at."""
     return Reply({"status": "ok"})
 
 
@@ -57,20 +53,8 @@ async def metrics(call: Call) -> Reply:
     )
 
 
-async def problem_page(call: Call) -> Reply:
-    """Explain an error code to a person."""
-    found = error_classes().get(call.parameter("code"))
-    if found is None:
-        raise NotFound
-    page = _PAGE.format(
-        code=html.escape(found.code), title=html.escape(found.title), status=found.status
-    )
-    headers = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
-    return Reply(web.Response(text=page, content_type="text/html", headers=headers))
-
-
 async def jwks(call: Call) -> Reply:
-    """The public keys of access tokens."""
+    """The public keys of access tokens (RFC 7517)."""
     return Reply(call.deps.tokens.keys.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
 
@@ -111,9 +95,28 @@ async def _database_checks(deps: Deps) -> dict[str, bool]:
 
 
 ROUTES = (
-    Route("GET", "/health", health, Who.ANYONE, "The process runs", RateClass.SYSTEM),
-    Route("GET", "/ready", ready, Who.ANYONE, "What works and what does not", RateClass.SYSTEM),
-    Route("GET", "/metrics", metrics, Who.ANYONE, "Prometheus metrics", RateClass.SYSTEM),
-    Route("GET", "/problems/{code}", problem_page, Who.ANYONE, "What an error code means"),
-    Route("GET", "/.well-known/jwks.json", jwks, Who.ANYONE, "Keys of access tokens"),
+    Route(
+        "GET", "/health", health, Who.ANYONE, "The process runs", RateClass.SYSTEM, answer=Health
+    ),
+    Route(
+        "GET",
+        "/ready",
+        ready,
+        Who.ANYONE,
+        "What works and what does not",
+        RateClass.SYSTEM,
+        answer=Ready,
+        also=(503,),
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        metrics,
+        Who.ANYONE,
+        "Prometheus metrics",
+        RateClass.SYSTEM,
+        content="text/plain",
+        errors=(NotFound,),
+    ),
+    Route("GET", "/.well-known/jwks.json", jwks, Who.ANYONE, "Keys of access tokens", answer=Jwks),
 )

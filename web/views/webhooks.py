@@ -27,7 +27,8 @@ from web.addresses import client_address
 from web.body import read_raw
 from web.call import Call
 from web.limits import RateClass
-from web.routes import Reply, Route, Who
+from web.routes import Handler, Reply, Route, Who
+from web.system_answers import Received
 
 _STRIPE, _CUSTODIAN = "stripe", "custodian"
 _PROVIDERS = {_STRIPE: common.PROVIDER_STRIPE, _CUSTODIAN: common.PROVIDER_CUSTODIAN}
@@ -112,7 +113,12 @@ def _event(call: Call, provider: str, name: WebhookName, raw: bytes) -> webhook.
     )
 
 
+def _route(provider: str, handler: Handler, summary: str) -> Route:
+    path = f"/webhooks/{provider}"
+    return Route("POST", path, handler, Who.ANYONE, summary, None, answer=Received)
+
+
 ROUTES = (
-    Route("POST", "/webhooks/stripe", stripe, Who.ANYONE, "Calls of Stripe", None),
-    Route("POST", "/webhooks/custodian", custodian, Who.ANYONE, "Calls of the custodian", None),
+    _route(_STRIPE, stripe, "Calls of Stripe"),
+    _route(_CUSTODIAN, custodian, "Calls of the custodian"),
 )
