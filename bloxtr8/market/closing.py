@@ -23,7 +23,7 @@ async def close(
     """Close the actor's own account; raises CloseBlocked, AccountFrozen."""
     found = await standing.read(tx, actor.id, policy, now, Lock.UPDATE)
     found.require_active()
-    blockers = await _blockers(tx, actor)
+    blockers = await _blockers(tx, actor, now)
     if blockers:
         raise CloseBlocked(blockers=blockers)
     await roblox_accounts.take_off(tx, actor, actor.id, "closed", events, now)
@@ -34,8 +34,8 @@ async def close(
     await events.say(tx, actor, actor.id, market.UserClosed(), now)
 
 
-async def _blockers(tx: Transaction, actor: Actor) -> list[dict[str, Any]]:
-    blockers = [item.to_json() for item in await open_commitments(tx, actor.id)]
+async def _blockers(tx: Transaction, actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    blockers = [item.to_json() for item in await open_commitments(tx, actor.id, now)]
     is_staff = await tx.fetchval(
         "SELECT 1 FROM staff_members WHERE user_id = $1 AND revoked_at IS NULL", actor.id
     )

@@ -90,7 +90,7 @@ async def unlink(tx: Transaction, actor: Actor, tools: Tools, now: datetime) -> 
     found.require_active()
     if found.roblox_user_id is None:
         raise NotFound("No Roblox account is linked.")
-    blockers = await open_commitments(tx, actor.id)
+    blockers = await open_commitments(tx, actor.id, now)
     if blockers:
         raise UnlinkBlocked(blockers=[blocker.to_json() for blocker in blockers])
     await take_off(tx, actor, actor.id, "own_request", tools.events, now)
