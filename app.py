@@ -6,6 +6,7 @@ import web
 from agents import (
     contracts,
     deadlines,
+    debtors,
     escrow,
     listings,
     mirror,
@@ -46,6 +47,7 @@ def _register_agents(app: BloxtrApp) -> None:
     reconciliation.register(app)
     webhooks.register(app, provider_refs.register(app))
     mirror.register(app)
+    debtors.register(app)
     listings.register(app)
     outbox.register(app)
     people.register(app)

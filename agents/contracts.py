@@ -28,7 +28,7 @@ class ContractsAgent:
         if not message.HasField("contract_executed"):
             return
         executed = message.contract_executed
-        contract = await executed_contract(UUID(message.contract_id))
+        contract = await executed_contract(UUID(message.contract_id), self._app.clock.now())
         if contract is None or not contract.says_the_same(executed):
             raise Refused(
                 common.DEAD_LETTER_KIND_HANDLER, "the event is not what the contract says"

@@ -74,9 +74,10 @@ class StripeSettings(BaseModel):
 class BaseChainSettings(BaseModel):
     """USDC on Base. `chain_id` 8453 is Base, 84532 Base Sepolia; any other needs `usdc_address`."""
 
-    rpc_urls: list[str] = Field(
+    rpc_urls: list[SecretStr] = Field(
         default_factory=list,
-        description="of the chain; the first is read, all have to agree before money counts",
+        description="of the chain, often with a key in them; the first is read, all have to "
+        "agree before money counts",
     )
     chain_id: int = Field(8453, ge=1, description="8453 Base, 84532 Base Sepolia")
     usdc_address: str = Field("", description="empty: the canonical contract of the chain")

@@ -1,6 +1,7 @@
 """What PostgreSQL, the source of truth for contracts, says about an executed one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ FROM contracts c
 JOIN users b ON b.id = c.buyer_id
 JOIN users s ON s.id = c.seller_id
 LEFT JOIN payout_methods p ON p.user_id = c.seller_id AND p.is_default
-     AND p.status = 'VERIFIED' AND p.disabled_at IS NULL
+     AND p.status = 'VERIFIED' AND p.disabled_at IS NULL AND p.usable_from <= $2
      AND p.kind = CASE c.rail WHEN 'STRIPE' THEN 'STRIPE_ACCOUNT' ELSE 'BASE_WALLET' END
 WHERE c.id = $1
 """
@@ -49,7 +50,7 @@ class ExecutedContract:
 
     @property
     def payee(self) -> Payee | None:
-        """The seller's default payout method, None when there is none yet."""
+        """The seller's default payout method, None when there is none that may be paid yet."""
         if self.row["payout_id"] is None:
             return None
         return Payee(payout_method_id=self.row["payout_id"], destination=self.row["payout_ref"])
@@ -92,7 +93,7 @@ class ExecutedContract:
         )
 
 
-async def executed_contract(contract_id: UUID) -> ExecutedContract | None:
-    """Return the contract, None when there is none; raises DatabaseUnavailable."""
-    row = await fetchrow(_SQL, contract_id)
+async def executed_contract(contract_id: UUID, now: datetime) -> ExecutedContract | None:
+    """Return the contract as of `now`, None when there is none; raises DatabaseUnavailable."""
+    row = await fetchrow(_SQL, contract_id, now)
     return None if row is None else ExecutedContract(row)

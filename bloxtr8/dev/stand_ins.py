@@ -72,7 +72,7 @@ async def start_stand_ins(settings: Settings, clock: Clock, undo: AsyncExitStack
 def _point_at(settings: Settings, made: StandIns) -> None:
     settings.stripe.api_base = made.stripe.base_url
     base, custodian, screening = settings.base, settings.custodian, settings.screening
-    base.rpc_urls = [made.chain.rpc_url]
+    base.rpc_urls = [SecretStr(made.chain.rpc_url)]
     base.chain_id = made.chain.chain.chain_id
     base.usdc_address = wallets.USDC.hex
     base.poll_s = _WATCH_SECONDS

@@ -26,7 +26,10 @@ _ESCROWS_MAX = 1_000
 
 
 class Freezing:
-    """Staff freeze and unfreeze. `effects` run in lock order: listings, offers, contracts."""
+    """Staff freeze and unfreeze, Bloxtr8 itself freezes who owes it.
+
+    `effects` run in lock order: listings, offers, contracts. `signer` orders the holds.
+    """
 
     def __init__(self, events: Events, signer: Signer, effects: Sequence[Effect] = ()) -> None:
         self._events = events
@@ -34,15 +37,26 @@ class Freezing:
         self._effects = tuple(effects)
 
     async def freeze(
-        self, tx: Transaction, actor: Actor, user_id: UUID, reason: str, now: datetime
+        self,
+        tx: Transaction,
+        actor: Actor,
+        user_id: UUID,
+        reason: str,
+        now: datetime,
+        *,
+        because_of: UUID | None = None,
     ) -> None:
-        """Freeze a user; raises NotFound, InvalidState and ConflictOfInterest."""
+        """Freeze a user, `because_of` a trade of theirs where it was one.
+
+        Raises NotFound, InvalidState and ConflictOfInterest.
+        """
         await self._change(tx, actor, user_id, ("ACTIVE", "FROZEN"), reason, now)
         await links.end_all(tx, user_id, now)
         for effect in self._effects:
             await effect(tx, actor, user_id, now)
         await self._hold_payouts(tx, actor, user_id, now)
-        await audit.record(tx, actor, Deed("user.frozen", audit.on_user(user_id), reason), now)
+        deed = Deed("user.frozen", audit.on_user(user_id), reason, escrow_id=because_of)
+        await audit.record(tx, actor, deed, now)
         await self._events.say(tx, actor, user_id, market.UserFrozen(), now)
 
     async def unfreeze(
@@ -99,11 +113,17 @@ class Freezing:
                     traceparent=actor.traceparent,
                 ),
                 escrow_id=str(row["id"]),
-                actor=common.Actor(
-                    kind=common.ACTOR_KIND_STAFF,
-                    user_id=str(actor.id),
-                    staff_role=common.STAFF_ROLE_ADMIN,
-                ),
+                actor=_orderer(actor),
                 place_hold=commands.PlaceHold(kind=types.HOLD_KIND_MANUAL),
             )
             await enqueue(tx, ESCROW_COMMANDS, command, self._signer)
+
+
+def _orderer(actor: Actor) -> common.Actor:
+    if actor.user_id is None:
+        return common.Actor(kind=common.ACTOR_KIND_SYSTEM)
+    return common.Actor(
+        kind=common.ACTOR_KIND_STAFF,
+        user_id=str(actor.id),
+        staff_role=common.STAFF_ROLE_ADMIN,
+    )

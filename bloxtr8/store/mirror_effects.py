@@ -34,7 +34,7 @@ async def write(
     for step in steps:
         await _dispute(tx, step)
     await _tasks(tx, steps, now)
-    await debtors.freeze(tx, steps, now)
+    await debtors.report(tx, steps, now)
     await _audit(tx, [*events, *refusals])
     await operations.finish(tx, _outcomes([*events, *refusals]))
 

@@ -80,7 +80,7 @@ def put_together(
     """
     base = settings.base
     network = Network.of(base)
-    nodes = [Chain(url, base) for url in base.rpc_urls]
+    nodes = [Chain(url.get_secret_value(), base) for url in base.rpc_urls]
     prover = Prover(nodes, network, DepthPolicy.of(base))
     accounts = PostgresAccounts(store, base.chain_id, clock, on_work)
     closing: list[Close] = [node.close for node in nodes]

@@ -192,14 +192,16 @@ def usdc(minor: int) -> common.Money:
 
 
 @asynccontextmanager
-async def open_usdc_bench(dsn: str, folder: Path, **base: Any) -> AsyncIterator[UsdcBench]:
-    """`base`: settings of the chain that differ."""
+async def open_usdc_bench(
+    dsn: str, folder: Path, *, looks_by_itself: bool = True, **base: Any
+) -> AsyncIterator[UsdcBench]:
+    """`base`: settings of the chain that differ; `looks_by_itself`: whether the custodian does."""
     clock = ManualClock(NOW)
     async with AsyncExitStack() as undo:
         chain = LocalChain(clock=clock)
         await chain.start()
         undo.push_async_callback(chain.stop)
-        custodian = CustodianStandIn(chain.rpc_url, clock=clock)
+        custodian = CustodianStandIn(chain.rpc_url, clock=clock, looks_by_itself=looks_by_itself)
         await custodian.start()
         undo.push_async_callback(custodian.stop)
         screening = ScreeningStandIn()
@@ -232,7 +234,7 @@ def _settings(
         postgres=PostgresSettings(dsn=SecretStr(dsn)),
         keys=KeysSettings(directory=folder / "keys"),
         base=BaseChainSettings(
-            rpc_urls=[chain.rpc_url],
+            rpc_urls=[SecretStr(chain.rpc_url)],
             chain_id=chain.chain.chain_id,
             usdc_address=people.USDC.hex,
             **{"timeout_s": 2.0, **base},

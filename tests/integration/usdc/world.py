@@ -98,7 +98,7 @@ class World:
         self.local = local
         self.clock = ManualClock(NOW)
         self.settings = BaseChainSettings(
-            rpc_urls=[local.rpc_url],
+            rpc_urls=[SecretStr(local.rpc_url)],
             chain_id=local.chain.chain_id,
             usdc_address=people.USDC.hex,
             depths=depths or [],

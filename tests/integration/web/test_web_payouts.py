@@ -50,7 +50,7 @@ async def web_settings(
 ) -> Settings:
     web_settings.stripe.api_base = stripe.base_url
     web_settings.stripe.api_key = SecretStr(stripe.api_key)
-    web_settings.base.rpc_urls = [chain.rpc_url]
+    web_settings.base.rpc_urls = [SecretStr(chain.rpc_url)]
     web_settings.base.chain_id = chain.chain.chain_id
     web_settings.base.usdc_address = people.USDC.hex
     return web_settings
