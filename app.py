@@ -42,13 +42,12 @@ def make_app(settings: Settings, *, keyring: Keyring | None = None) -> BloxtrApp
 def _register_agents(app: BloxtrApp) -> None:
     service = deadlines.register(app)
     escrow.register(app, escrows.register(app), service)
-    contracts.register(app)
     payments.register(app)
     reconciliation.register(app)
     webhooks.register(app, provider_refs.register(app))
     mirror.register(app)
     debtors.register(app)
-    listings.register(app)
+    contracts.register(app, listings.register(app))
     outbox.register(app)
     people.register(app)
 

@@ -1,4 +1,8 @@
-"""The contracts agent: an executed contract becomes the command that creates its escrow."""
+"""The contracts agent: an executed contract becomes the command that creates its escrow.
+
+Documents are made beside the stream: whatever the drawing or the file store does, the money's
+way goes on.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -6,25 +10,35 @@ from uuid import UUID
 import structlog
 
 from bloxtr8 import ids
+from bloxtr8.contracts.clockwork import ContractSweeper
+from bloxtr8.contracts.desk import Desk
+from bloxtr8.contracts.paper.renderer import Renderer
 from bloxtr8.contracts.source import executed_contract
+from bloxtr8.contracts.vault import Vault
+from bloxtr8.market.place import Marketplace
 from bloxtr8.messaging import metadata
 from bloxtr8.messaging.app import BloxtrApp
 from bloxtr8.messaging.handling import Delivery, Refused
 from bloxtr8.messaging.topics import CONTRACTS_EVENTS, ESCROW_COMMANDS
+from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.contracts.v1.contracts_pb2 import ContractEvent, ContractExecuted
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 
 _log = structlog.get_logger(__name__)
+_WANT_A_DOCUMENT = frozenset({"contract_requested", "contract_executed"})
 
 
 class ContractsAgent:
-    def __init__(self, app: BloxtrApp) -> None:
+    def __init__(self, app: BloxtrApp, desk: Desk) -> None:
         self._app = app
+        self._desk = desk
 
     async def handle(self, message: Any, delivery: Delivery) -> None:
         """Send CreateEscrow for an executed contract; its ids are derived, so once is enough."""
         assert isinstance(message, ContractEvent)
+        if message.WhichOneof("body") in _WANT_A_DOCUMENT:
+            self._desk.nudge()
         if not message.HasField("contract_executed"):
             return
         executed = message.contract_executed
@@ -65,5 +79,12 @@ class ContractsAgent:
         )
 
 
-def register(app: BloxtrApp) -> None:
-    app.handle(CONTRACTS_EVENTS, ContractsAgent(app).handle, name="contracts")
+def register(app: BloxtrApp, place: Marketplace) -> None:
+    objects, renderer = ObjectStore(app.settings.s3), Renderer()
+    app.on_close(objects.close)
+    app.on_close(renderer.close)
+    vault = Vault(objects, app.clock)
+    desk = Desk(place, vault, renderer, app.settings.web.public_url)
+    app.handle(CONTRACTS_EVENTS, ContractsAgent(app, desk).handle, name="contracts")
+    app.background("documents", desk.run)
+    app.background("contracts", ContractSweeper(place).run)

@@ -17,7 +17,8 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
 
 
-def register(app: BloxtrApp) -> None:
+def register(app: BloxtrApp) -> Marketplace:
+    """Register the agent; return the marketplace of this process for the other parts."""
     place = _marketplace(app)
 
     async def handle(message: Any, _delivery: Delivery) -> None:
@@ -33,6 +34,7 @@ def register(app: BloxtrApp) -> None:
 
     app.handle(ESCROW_EVENTS, handle, name="listings")
     app.background("marketplace", Sweeper(place).run)
+    return place
 
 
 def _marketplace(app: BloxtrApp) -> Marketplace:

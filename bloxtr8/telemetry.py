@@ -100,6 +100,13 @@ HTTP_REQUESTS = _counter("http_requests", "Requests answered", "route", "method"
 HTTP_SECONDS = _seconds("http_request_seconds", "Time to answer", "route", "method")
 RATE_LIMITED = _counter("rate_limited", "Requests refused by a rate limit", "rate_class")
 
+# Contracts
+CONTRACTS_BROKEN = _counter(
+    "contracts_broken", "Stored documents found not to be the ones that were made"
+)
+CONTRACT_RENDER_SECONDS = _seconds("contract_render_seconds", "Time to draw a contract's document")
+CONTRACTS_NOT_RENDERED = _counter("contracts_not_rendered", "Tries to make a document", "reason")
+
 # --- logs ------------------------------------------------------------------------------------
 
 REDACTED = "[redacted]"

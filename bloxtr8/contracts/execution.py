@@ -20,30 +20,30 @@ _NETWORKS = {"STRIPE": common.NETWORK_UNSPECIFIED, "USDC_BASE": common.NETWORK_B
 
 
 async def execute_contract(
-    tx: Transaction, contract_id: str, final_sha256: bytes, signer: Signer, now: datetime
+    tx: Transaction, contract_id: UUID, signer: Signer, now: datetime
 ) -> str:
     """Mark the contract executed, put ContractExecuted in the outbox, return the escrow's id.
 
-    Both sides have signed and `final_sha256` is the hash of the signed document. Raises
-    NotFound, and InvalidState when the contract does not wait for signatures.
+    Both sides have signed its document. What has terms to print gets its final document later.
+    Raises NotFound, and InvalidState when the contract does not wait for signatures.
     """
-    row = await tx.fetchrow("SELECT * FROM contracts WHERE id = $1 FOR UPDATE", UUID(contract_id))
+    row = await tx.fetchrow("SELECT * FROM contracts WHERE id = $1 FOR UPDATE", contract_id)
     if row is None:
         raise NotFound
     if row["status"] != "PENDING_SIGNATURE":
         raise InvalidState("The contract does not wait for signatures.")
     await tx.execute(
-        "UPDATE contracts SET status = 'EXECUTED', executed_at = $2, final_sha256 = $3,"
+        "UPDATE contracts SET status = 'EXECUTED', executed_at = $2, render_tries = 0,"
+        " render_due_at = CASE WHEN terms IS NULL THEN NULL ELSE $2::timestamptz END,"
         " version = version + 1, updated_at = $2 WHERE id = $1",
-        row["id"],
+        contract_id,
         now,
-        final_sha256,
     )
-    await enqueue(tx, CONTRACTS_EVENTS, _event(row, final_sha256, now), signer)
+    await enqueue(tx, CONTRACTS_EVENTS, _event(row, now), signer)
     return str(row["escrow_id"])
 
 
-def _event(row: dict[str, Any], final_sha256: bytes, now: datetime) -> contracts.ContractEvent:
+def _event(row: dict[str, Any], now: datetime) -> contracts.ContractEvent:
     contract_id = str(row["id"])
     return contracts.ContractEvent(
         metadata=metadata.new(
@@ -69,6 +69,6 @@ def _event(row: dict[str, Any], final_sha256: bytes, now: datetime) -> contracts
             rail=_RAILS[row["rail"]],
             network=_NETWORKS[row["rail"]],
             delivery_days=row["delivery_days"],
-            document_sha256=final_sha256.hex(),
+            document_sha256=row["pdf_sha256"].hex(),
         ),
     )

@@ -11,6 +11,7 @@ from bloxtr8.market.costs import Quote
 from bloxtr8.market.place import Change, Kept
 from bloxtr8.messaging import metadata
 from bloxtr8.messaging.topics import CONTRACTS_EVENTS
+from bloxtr8.store import canonical
 from bloxtr8.store.database import to_json
 from bloxtr8.store.outbox import enqueue
 from proto.bloxtr8.contracts.v1 import contracts_pb2 as contracts
@@ -36,8 +37,9 @@ async def make(change: Change, offer: Row, snapshot: Kept) -> Row:
             "INSERT INTO contracts (id, ref, offer_id, listing_id, snapshot_id, buyer_id,"  # noqa: S608
             " seller_id, escrow_id, terms, price_minor, rail, settle_currency, settle_minor,"
             " fee_schedule, buyer_fee_minor, seller_fee_minor, delivery_days, created_at,"
-            " updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-            f" $15, $16, $17, $18, $18) ON CONFLICT (ref) DO NOTHING RETURNING {_RETURNED}",
+            " updated_at, render_due_at, terms_sha256, template_version) VALUES ($1, $2, $3, $4,"
+            " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $18, $19,"
+            f" $20) ON CONFLICT (ref) DO NOTHING RETURNING {_RETURNED}",
             contract_id,
             ref,
             offer["id"],
@@ -56,6 +58,8 @@ async def make(change: Change, offer: Row, snapshot: Kept) -> Row:
             quote.seller_fee_minor,
             terms["asset"]["delivery_days"],
             change.now,
+            canonical.sha256(terms),
+            TEMPLATE,
         )
 
     row = await refs.first_free("C", insert)

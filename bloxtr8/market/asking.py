@@ -1,9 +1,10 @@
-"""Listings and offers on top of people and Roblox: what they ask, what they do when told."""
+"""Trading on top of people and Roblox: what it asks, what it does when told."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bloxtr8.contracts import voiding
 from bloxtr8.market import moderation
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.market import Effects, Market
@@ -73,7 +74,7 @@ class AskedRoblox:
 
 
 class Trading:
-    """What happens to listings and offers when a person is frozen or owns something no more.
+    """What happens to what is traded when a person is frozen or owns something no more.
 
     `effects` go into `make_market`; `place` is known once that is made.
     """
@@ -98,7 +99,9 @@ class Trading:
         return self._place
 
     async def _frozen(self, tx: Transaction, actor: Actor, user_id: UUID, now: datetime) -> None:
-        await moderation.freeze_trading(self._change(tx, actor, now), user_id)
+        change = self._change(tx, actor, now)
+        await moderation.freeze_trading(change, user_id)
+        await voiding.freeze(change, user_id)
 
     async def _not_owner(
         self, tx: Transaction, actor: Actor, user_id: UUID, universe_id: int, now: datetime

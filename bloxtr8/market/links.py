@@ -1,5 +1,6 @@
 """One-time links: each permits one act of one person once, within fifteen minutes."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -80,6 +81,28 @@ async def consume(tx: Transaction, token: str, permit: Permit, now: datetime) ->
     if row is None:
         raise LinkExpired
     return row
+
+
+def data_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what was kept with a link."""
+    found: dict[str, Any] = json.loads(row["data"]) if row["data"] else {}
+    return found
+
+
+async def subject(tx: Transaction, token: str, permit: Permit, now: datetime) -> UUID | None:
+    """Return what `permit.user_id`'s link is about, changing nothing; raises LinkExpired."""
+    row = await tx.fetchrow(
+        "SELECT subject_id FROM one_time_tokens WHERE token_hash = $1 AND user_id = $2"
+        " AND purpose = $3 AND consumed_at IS NULL AND expires_at > $4",
+        secrets.digest(token),
+        permit.user_id,
+        permit.purpose,
+        now,
+    )
+    if row is None:
+        raise LinkExpired
+    found: UUID | None = row["subject_id"]
+    return found
 
 
 async def end_all(tx: Transaction, user_id: UUID, now: datetime) -> None:

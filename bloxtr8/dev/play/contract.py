@@ -42,7 +42,7 @@ async def sign_contract(
 ) -> tuple[str, str]:
     """Write a contract over `terms`, execute it; return (contract id, escrow id)."""
     contract_id = str(ids.uuid7())
-    text = {"buyer": buyer.id, "seller": seller.id, **asdict(terms)}
+    text = {"contract": contract_id, "buyer": buyer.id, "seller": seller.id, **asdict(terms)}
     document = hashlib.sha256(json.dumps(text, sort_keys=True).encode()).digest()
     rail, price = common.Rail.Value(f"RAIL_{terms.rail}"), terms.settle_minor
     async with database.transaction() as tx:
@@ -69,5 +69,5 @@ async def sign_contract(
             document,
             now,
         )
-        escrow_id = await execute_contract(tx, contract_id, document, signer, now)
+        escrow_id = await execute_contract(tx, UUID(contract_id), signer, now)
     return contract_id, escrow_id

@@ -18,7 +18,7 @@ from bloxtr8.store.models.listings import (
     ListingPrice,
     ListingWatch,
 )
-from bloxtr8.store.models.market import Contract
+from bloxtr8.store.models.market import Contract, ContractTemplate, Signature
 from bloxtr8.store.models.notices import (
     DeadlineExtension,
     Export,
@@ -81,6 +81,7 @@ __all__ = [
     "ChainTransaction",
     "Consent",
     "Contract",
+    "ContractTemplate",
     "DeadLetter",
     "DeadlineExtension",
     "DepositAccount",
@@ -124,6 +125,7 @@ __all__ = [
     "RobloxSnapshot",
     "ScreeningAnswer",
     "Session",
+    "Signature",
     "StaffMember",
     "StaffNote",
     "StaffTask",

@@ -5,6 +5,8 @@ Topic contracts.events.v1, key contract_id."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from proto.bloxtr8.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -17,6 +19,65 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ContractSide:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContractSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContractSide.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTRACT_SIDE_UNSPECIFIED: _ContractSide.ValueType  # 0
+    CONTRACT_SIDE_BUYER: _ContractSide.ValueType  # 1
+    CONTRACT_SIDE_SELLER: _ContractSide.ValueType  # 2
+
+class ContractSide(_ContractSide, metaclass=_ContractSideEnumTypeWrapper): ...
+
+CONTRACT_SIDE_UNSPECIFIED: ContractSide.ValueType  # 0
+CONTRACT_SIDE_BUYER: ContractSide.ValueType  # 1
+CONTRACT_SIDE_SELLER: ContractSide.ValueType  # 2
+Global___ContractSide: _TypeAlias = ContractSide  # noqa: Y015
+
+class _SignatureMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignatureMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignatureMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIGNATURE_METHOD_UNSPECIFIED: _SignatureMethod.ValueType  # 0
+    SIGNATURE_METHOD_DISCORD: _SignatureMethod.ValueType  # 1
+    SIGNATURE_METHOD_WEB: _SignatureMethod.ValueType  # 2
+
+class SignatureMethod(_SignatureMethod, metaclass=_SignatureMethodEnumTypeWrapper): ...
+
+SIGNATURE_METHOD_UNSPECIFIED: SignatureMethod.ValueType  # 0
+SIGNATURE_METHOD_DISCORD: SignatureMethod.ValueType  # 1
+SIGNATURE_METHOD_WEB: SignatureMethod.ValueType  # 2
+Global___SignatureMethod: _TypeAlias = SignatureMethod  # noqa: Y015
+
+class _ContractVoidReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContractVoidReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContractVoidReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTRACT_VOID_REASON_UNSPECIFIED: _ContractVoidReason.ValueType  # 0
+    CONTRACT_VOID_REASON_EXPIRED: _ContractVoidReason.ValueType  # 1
+    CONTRACT_VOID_REASON_DECLINED_BY_BUYER: _ContractVoidReason.ValueType  # 2
+    CONTRACT_VOID_REASON_DECLINED_BY_SELLER: _ContractVoidReason.ValueType  # 3
+    CONTRACT_VOID_REASON_OWNERSHIP_LOST: _ContractVoidReason.ValueType  # 4
+    CONTRACT_VOID_REASON_PARTY_FROZEN: _ContractVoidReason.ValueType  # 5
+    CONTRACT_VOID_REASON_STAFF: _ContractVoidReason.ValueType  # 6
+
+class ContractVoidReason(_ContractVoidReason, metaclass=_ContractVoidReasonEnumTypeWrapper): ...
+
+CONTRACT_VOID_REASON_UNSPECIFIED: ContractVoidReason.ValueType  # 0
+CONTRACT_VOID_REASON_EXPIRED: ContractVoidReason.ValueType  # 1
+CONTRACT_VOID_REASON_DECLINED_BY_BUYER: ContractVoidReason.ValueType  # 2
+CONTRACT_VOID_REASON_DECLINED_BY_SELLER: ContractVoidReason.ValueType  # 3
+CONTRACT_VOID_REASON_OWNERSHIP_LOST: ContractVoidReason.ValueType  # 4
+CONTRACT_VOID_REASON_PARTY_FROZEN: ContractVoidReason.ValueType  # 5
+CONTRACT_VOID_REASON_STAFF: ContractVoidReason.ValueType  # 6
+Global___ContractVoidReason: _TypeAlias = ContractVoidReason  # noqa: Y015
+
 @_typing.final
 class ContractEvent(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -25,6 +86,9 @@ class ContractEvent(_message.Message):
     CONTRACT_ID_FIELD_NUMBER: _builtins.int
     CONTRACT_EXECUTED_FIELD_NUMBER: _builtins.int
     CONTRACT_REQUESTED_FIELD_NUMBER: _builtins.int
+    CONTRACT_READY_FIELD_NUMBER: _builtins.int
+    CONTRACT_SIGNED_FIELD_NUMBER: _builtins.int
+    CONTRACT_VOIDED_FIELD_NUMBER: _builtins.int
     contract_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
@@ -32,6 +96,12 @@ class ContractEvent(_message.Message):
     def contract_executed(self) -> Global___ContractExecuted: ...
     @_builtins.property
     def contract_requested(self) -> Global___ContractRequested: ...
+    @_builtins.property
+    def contract_ready(self) -> Global___ContractReady: ...
+    @_builtins.property
+    def contract_signed(self) -> Global___ContractSigned: ...
+    @_builtins.property
+    def contract_voided(self) -> Global___ContractVoided: ...
     def __init__(
         self,
         *,
@@ -39,12 +109,15 @@ class ContractEvent(_message.Message):
         contract_id: _builtins.str = ...,
         contract_executed: Global___ContractExecuted | None = ...,
         contract_requested: Global___ContractRequested | None = ...,
+        contract_ready: Global___ContractReady | None = ...,
+        contract_signed: Global___ContractSigned | None = ...,
+        contract_voided: Global___ContractVoided | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_requested", b"contract_requested", "metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "contract_requested", b"contract_requested", "metadata", b"metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed", "contract_requested"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed", "contract_requested", "contract_ready", "contract_signed", "contract_voided"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -146,3 +219,97 @@ class ContractRequested(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContractRequested: _TypeAlias = ContractRequested  # noqa: Y015
+
+@_typing.final
+class ContractReady(_message.Message):
+    """The document is made and may be signed until the deadline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_SHA256_FIELD_NUMBER: _builtins.int
+    SIGN_DEADLINE_AT_FIELD_NUMBER: _builtins.int
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    document_sha256: _builtins.str
+    @_builtins.property
+    def sign_deadline_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        document_sha256: _builtins.str = ...,
+        sign_deadline_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sign_deadline_at", b"sign_deadline_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "document_sha256", b"document_sha256", "seller_id", b"seller_id", "sign_deadline_at", b"sign_deadline_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractReady: _TypeAlias = ContractReady  # noqa: Y015
+
+@_typing.final
+class ContractSigned(_message.Message):
+    """One side signed the document with that hash."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    DOCUMENT_SHA256_FIELD_NUMBER: _builtins.int
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    side: Global___ContractSide.ValueType
+    method: Global___SignatureMethod.ValueType
+    document_sha256: _builtins.str
+    def __init__(
+        self,
+        *,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        side: Global___ContractSide.ValueType = ...,
+        method: Global___SignatureMethod.ValueType = ...,
+        document_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "document_sha256", b"document_sha256", "method", b"method", "seller_id", b"seller_id", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractSigned: _TypeAlias = ContractSigned  # noqa: Y015
+
+@_typing.final
+class ContractVoided(_message.Message):
+    """The contract ended unsigned by one side at least; its listing is free again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    listing_id: _builtins.str
+    reason: Global___ContractVoidReason.ValueType
+    def __init__(
+        self,
+        *,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        listing_id: _builtins.str = ...,
+        reason: Global___ContractVoidReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "listing_id", b"listing_id", "reason", b"reason", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractVoided: _TypeAlias = ContractVoided  # noqa: Y015

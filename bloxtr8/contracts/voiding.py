@@ -1,0 +1,119 @@
+"""The end of a contract that was not signed by both: its listing is free again."""
+
+from typing import Literal
+from uuid import UUID
+
+from bloxtr8.contracts import messages
+from bloxtr8.contracts.rows import COLUMNS, Row, of_party, on_contract
+from bloxtr8.errors import ConflictOfInterest, InvalidState, NotFound
+from bloxtr8.market import notices, reservations
+from bloxtr8.market.place import Change
+from bloxtr8.market.reservations import Ended
+from bloxtr8.store import staff_tasks
+
+Reason = Literal[
+    "EXPIRED",
+    "DECLINED_BY_BUYER",
+    "DECLINED_BY_SELLER",
+    "OWNERSHIP_LOST",
+    "PARTY_FROZEN",
+    "STAFF",
+]
+RENDER_TASK = "RENDER_FAILED"
+
+
+async def decline(change: Change, contract_id: UUID, reason: str) -> Row:
+    """Call a contract off as one of its parties; raises NotFound and InvalidState."""
+    _, side = await of_party(change.tx, contract_id, change.actor.id)
+    why: Reason = "DECLINED_BY_BUYER" if side == "BUYER" else "DECLINED_BY_SELLER"
+    return _ended(await _void(change, contract_id, why, reason))
+
+
+async def by_staff(change: Change, contract_id: UUID, reason: str) -> Row:
+    """End an unsigned contract as staff; raises NotFound, ConflictOfInterest, InvalidState."""
+    row = await change.tx.fetchrow(
+        "SELECT buyer_id, seller_id FROM contracts WHERE id = $1", contract_id
+    )
+    if row is None:
+        raise NotFound
+    if change.actor.id in (row["buyer_id"], row["seller_id"]):
+        raise ConflictOfInterest
+    return _ended(await _void(change, contract_id, "STAFF", reason))
+
+
+async def for_lost_ownership(change: Change, contract_id: UUID) -> Row | None:
+    """End a contract whose seller is the owner no more; None when it has ended already."""
+    return await _void(change, contract_id, "OWNERSHIP_LOST")
+
+
+async def expire(change: Change, contract_id: UUID) -> Row | None:
+    """End a contract whose time to sign is over; None when it is not."""
+    return await _void(change, contract_id, "EXPIRED")
+
+
+async def freeze(change: Change, user_id: UUID) -> None:
+    """End the unsigned contracts of a person who was frozen and whose row the caller holds."""
+    rows = await change.tx.fetch(
+        "SELECT id FROM contracts WHERE status = 'PENDING_SIGNATURE'"
+        " AND $1 IN (buyer_id, seller_id) ORDER BY id",
+        user_id,
+    )
+    for row in rows:
+        await _void(change, row["id"], "PARTY_FROZEN")
+
+
+def _ended(row: Row | None) -> Row:
+    """Raises InvalidState when the contract was not waiting for signatures."""
+    if row is None:
+        raise InvalidState("The contract does not wait for signatures.")
+    return row
+
+
+async def _void(change: Change, contract_id: UUID, reason: Reason, note: str = "") -> Row | None:
+    """End the contract and its reservation; None, having changed nothing, when it does not wait.
+
+    Locks seller, listing, contract.
+    """
+    row = await _take(change, contract_id, reason, note)
+    if row is None:
+        return None
+    await change.tx.execute(
+        "UPDATE one_time_tokens SET consumed_at = $2 WHERE subject_id = $1"
+        " AND purpose = 'SIGN_CONTRACT' AND consumed_at IS NULL",
+        contract_id,
+        change.now,
+    )
+    hold: Literal["OWNERSHIP"] | None = "OWNERSHIP" if reason == "OWNERSHIP_LOST" else None
+    await reservations.end(change, Ended(contract_id, "VOID", hold))
+    await change.audit(
+        "contract.voided", on_contract(contract_id), reason=note, data={"reason": reason}
+    )
+    await staff_tasks.close(change.tx, [(RENDER_TASK, str(contract_id))], "VOID", change.now)
+    event_id = await messages.say(change, row, messages.voided(row))
+    notice = notices.Notice(
+        "contract_voided", "CONTRACTS", f"contract:{contract_id}", {"reason": reason}
+    )
+    await notices.tell(change.tx, event_id, notice, [row["buyer_id"], row["seller_id"]], change.now)
+    return row
+
+
+async def _take(change: Change, contract_id: UUID, reason: Reason, note: str) -> Row | None:
+    await change.tx.execute(
+        "SELECT 1 FROM users WHERE id = (SELECT seller_id FROM contracts WHERE id = $1) FOR SHARE",
+        contract_id,
+    )
+    await change.tx.execute(
+        "SELECT 1 FROM listings WHERE reserved_contract_id = $1 FOR UPDATE", contract_id
+    )
+    return await change.tx.fetchrow(
+        "UPDATE contracts SET status = 'VOID', void_reason = $2, void_note = $3, void_by = $4,"  # noqa: S608
+        " voided_at = $5, render_due_at = NULL, version = version + 1, updated_at = $5"
+        " WHERE id = $1 AND status = 'PENDING_SIGNATURE'"
+        " AND ($2 <> 'EXPIRED' OR sign_deadline_at <= $5)"
+        f" RETURNING {COLUMNS}",
+        contract_id,
+        reason,
+        note or None,
+        change.actor.user_id,
+        change.now,
+    )
