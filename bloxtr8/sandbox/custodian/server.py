@@ -53,6 +53,7 @@ class CustodianStandIn:
     """A custodian of USDC that really moves tokens on the local chain at `rpc_url`.
 
     `await start()` listens on loopback (`base_url`, `control_url`), `await stop()` ends it.
+    `looks_by_itself`: it watches the chain all the time, else only at each `vault.tick()`.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class CustodianStandIn:
         webhook_secret: str = WEBHOOK_SECRET,
         api_key: str = API_KEY,
         clock: Clock | None = None,
+        looks_by_itself: bool = True,
     ) -> None:
+        self._looks_by_itself = looks_by_itself
         self.api_key = api_key
         self.webhook_secret = webhook_secret
         self.clock = clock or SystemClock()
@@ -90,7 +93,8 @@ class CustodianStandIn:
         await web.TCPSite(self._runner, host, port).start()
         bound = self._runner.addresses[0]
         self.base_url = f"http://{bound[0]}:{bound[1]}"
-        self._task = asyncio.create_task(self.vault.run())
+        if self._looks_by_itself:
+            self._task = asyncio.create_task(self.vault.run())
 
     async def stop(self) -> None:
         self._closing.set()

@@ -1,0 +1,159 @@
+"""Many trades at once through one payments agent: real rules, real database, stand-ins over HTTP.
+
+Time is virtual: back-off, leases and inquiries pass as fast as the work allows.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any, Protocol
+
+from bloxtr8.clock import ManualClock
+from bloxtr8.escrow import Verdict
+from bloxtr8.payments.executor import Executor
+from bloxtr8.payments.pg_store import PostgresStore
+from bloxtr8.payments.service import PaymentService
+from bloxtr8.store import database
+from bloxtr8.store.mirror import Mirror
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
+from tests.integration.faults.chance import Chance
+from tests.integration.faults.post import Post, Way
+from tests.integration.faults.trade import Trade
+
+DISTURBED_ROUNDS = 20
+_CALM_ROUNDS_MAX = 60
+_SETTLING_MAX = 50
+_AT_ONCE = 8
+_BATCH = 500
+
+
+class Bank(Protocol):
+    """The provider's side of trades, and the world around it."""
+
+    async def act(self, trade: Trade) -> None:
+        """Do what the trade's people do at the provider now."""
+        ...
+
+    async def go_on(self) -> None:
+        """Let the provider's own time go on."""
+        ...
+
+
+@dataclass
+class Parts:
+    """What a crowd goes through. `plan` are the faults of all stand-ins."""
+
+    clock: ManualClock
+    store: PostgresStore
+    executor: Executor
+    service: PaymentService
+    post: Post
+    bank: Bank
+    plan: Chance
+    way: Way = Way.PROMPT
+    # What is done about calls that never came.
+    reconcile: Callable[[], Awaitable[Any]] | None = None
+
+
+class Crowd:
+    """`run` brings every trade to its end, through the faults and out of them."""
+
+    def __init__(self, parts: Parts, trades: Sequence[Trade], random: Random) -> None:
+        self.parts = parts
+        self.trades = {trade.escrow_id: trade for trade in trades}
+        self.words: Counter[str] = Counter()
+        self._random = random
+        self._mirror = Mirror(parts.clock)
+        self._orders: list[payments.PaymentCommand] = []
+        self._unmirrored: list[Any] = []
+        self._read_to = 0
+
+    async def run(self) -> None:
+        for trade in self.trades.values():
+            self._decide(trade, trade.creation(self.parts.clock))
+        for _ in range(DISTURBED_ROUNDS):
+            await self._round(timedelta(seconds=self._random.choice((1, 5, 31, 120, 301))))
+        self.parts.plan.calm()
+        await self._calm()
+
+    async def _calm(self) -> None:
+        """No more faults. What was late arrives when all else is over, what was lost does not."""
+        for number in range(_CALM_ROUNDS_MAX):
+            await self._round(timedelta(minutes=6 if number % 3 else 61))
+            if number == 12:
+                self.parts.post.over()
+            if number > 12 and self.parts.reconcile is not None and number % 6 == 0:
+                await self.parts.reconcile()
+            if number > 16 and not self._open() and self.parts.post.is_empty:
+                return
+
+    def _open(self) -> list[Trade]:
+        return [trade for trade in self.trades.values() if not trade.rests]
+
+    async def _round(self, pause: timedelta) -> None:
+        clock, post = self.parts.clock, self.parts.post
+        for trade in self.trades.values():
+            if self._random.random() < 0.7:
+                await self.parts.bank.act(trade)
+        for trade in self._open():
+            command = trade.next_command(clock) if self._random.random() < 0.7 else None
+            if command is not None:
+                self._decide(trade, command)
+        await self.parts.bank.go_on()
+        post.next_round()
+        for _ in range(_SETTLING_MAX):
+            await self._give_orders()
+            delivered = await post.deliver()
+            await self.parts.executor.run_until_idle()
+            if not await self._hear() and not delivered and not self._orders:
+                break
+        else:
+            raise AssertionError("it never comes to rest")
+        await self._mirror_all()
+        clock.advance(pause)
+
+    def _decide(self, trade: Trade, cause: Any) -> None:
+        decision = trade.decide(cause, self.parts.clock)
+        assert decision.verdict is not Verdict.REFUSED, f"{decision.message} {cause}"
+        self._unmirrored += decision.events
+        self._orders += decision.orders
+        if self.parts.way is Way.DUPLICATES:
+            self._orders += [order for order in decision.orders if self._random.random() < 0.5]
+
+    async def _give_orders(self) -> None:
+        """Hand on what the rules order: of one trade in order, of several at once."""
+        waiting: dict[str, list[payments.PaymentCommand]] = {}
+        for order in self._orders:
+            waiting.setdefault(order.escrow_id, []).append(order)
+        self._orders = []
+        chains = list(waiting.values())
+        for start in range(0, len(chains), _AT_ONCE):
+            await asyncio.gather(*(self._in_order(e) for e in chains[start : start + _AT_ONCE]))
+
+    async def _in_order(self, orders: list[payments.PaymentCommand]) -> None:
+        for order in orders:
+            await self.parts.service.handle(order)
+
+    async def _hear(self) -> int:
+        """Let the rules take in what the payments agent has said; return how much it was."""
+        rows = await database.fetch(
+            "SELECT id, payload FROM outbox WHERE topic = 'payments.events.v1' AND id > $1 "
+            "ORDER BY id",
+            self._read_to,
+        )
+        for row in rows:
+            self._read_to = row["id"]
+            event = payments.PaymentEvent.FromString(row["payload"])
+            self.words[str(event.WhichOneof("body"))] += 1
+            self._decide(self.trades[event.escrow_id], event)
+            self._unmirrored.append(event)
+        return len(rows)
+
+    async def _mirror_all(self) -> None:
+        while self._unmirrored:
+            batch, self._unmirrored = self._unmirrored[:_BATCH], self._unmirrored[_BATCH:]
+            fates = await self._mirror.apply(batch)
+            assert not [fate for fate in fates if fate is not None], fates
