@@ -1,14 +1,16 @@
 """People as answers show them."""
 
 import ipaddress
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from bloxtr8.errors import NotFound
-from bloxtr8.market import consents, users
+from bloxtr8.market import consents, preferences, rules, users
+from bloxtr8.market.standing import Tier
 from bloxtr8.store.database import Transaction
 from web.call import Call
-from web.people_answers import AccountOut, Me, OpenSession, RobloxOut, Stats, UserPublic
+from web.people_answers import AccountOut, Limits, Me, OpenSession, RobloxOut, Stats, UserPublic
 
 _V4_PREFIX, _V6_PREFIX = 24, 48
 
@@ -21,7 +23,13 @@ async def public(tx: Transaction, user_id: UUID) -> UserPublic:
     if row["status"] == "CLOSED":
         raise NotFound
     accounts = await users.accounts_of(tx, user_id)
-    return UserPublic(**await _shown(tx, row, accounts))
+    wanted = await preferences.read(tx, user_id)
+    shown = await _shown(tx, row, accounts)
+    if not wanted.show_roblox:
+        shown["roblox"] = None
+    if not wanted.show_trades:
+        shown["stats"] = None
+    return UserPublic(**shown)
 
 
 async def me(tx: Transaction, call: Call) -> Me:
@@ -42,6 +50,7 @@ async def me(tx: Transaction, call: Call) -> Me:
         staff_role=role,
         missing_consents=list(await consents.missing(tx, user_id, call.deps.settings.policy)),
         accounts=[account_out(account) for account in accounts],
+        limits=await _limits(tx, row, call.now),
         payout_ready=await _payout_ready(tx, call, user_id),
     )
 
@@ -109,6 +118,25 @@ async def _stats(tx: Transaction, user_id: UUID) -> Stats:
     )
     assert row is not None, "an aggregate has a row"
     return Stats(sales=row["sales"], purchases=row["purchases"], disputes_lost=row["lost"])
+
+
+async def _limits(tx: Transaction, row: Row, now: datetime) -> Limits:
+    counts = await tx.fetchrow(
+        "SELECT (SELECT count(*) FROM listings WHERE seller_id = $1"
+        " AND status IN ('ACTIVE', 'INACTIVE', 'RESERVED')) AS listings,"
+        " (SELECT count(*) FROM offers WHERE buyer_id = $1 AND status = 'PENDING'"
+        " AND expires_at > $2) AS offers",
+        row["id"],
+        now,
+    )
+    assert counts is not None, "an aggregate has a row"
+    tier = Tier[row["tier"]]
+    return Limits(
+        open_listings=counts["listings"],
+        open_listings_max=rules.open_listings_max(tier),
+        open_offers=counts["offers"],
+        open_offers_max=rules.open_offers_max(tier),
+    )
 
 
 async def _payout_ready(tx: Transaction, call: Call, user_id: UUID) -> dict[str, bool]:

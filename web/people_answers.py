@@ -37,6 +37,15 @@ class Stats(Answer):
     disputes_lost: int
 
 
+class Limits(Answer):
+    """What is open, and how much may be."""
+
+    open_listings: int
+    open_listings_max: int
+    open_offers: int
+    open_offers_max: int
+
+
 class UserPublic(Answer):
     id: str
     display_name: str
@@ -44,7 +53,7 @@ class UserPublic(Answer):
     tier: str
     roblox: RobloxOut | None
     member_since: Time
-    stats: Stats
+    stats: Stats | None = Field(description="null: not shown to others")
 
 
 class AccountOut(Answer):
@@ -66,6 +75,7 @@ class Me(UserPublic):
     staff_role: str | None
     missing_consents: list[str]
     accounts: list[AccountOut]
+    limits: Limits
     payout_ready: dict[str, bool]
 
 

@@ -20,6 +20,9 @@ def _zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
 class LoginQuery(Query):
     return_to: Annotated[str, Field(max_length=512)] = "/"
     step_up: Literal["0", "1"] = "0"
@@ -41,7 +44,7 @@ class Profile(Body):
 
     display_name: Annotated[str, text(1, 80)] | None = None
     locale: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    timezone: TimeZone | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "Profile":

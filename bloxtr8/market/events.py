@@ -5,7 +5,9 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
+from bloxtr8.market import notices
 from bloxtr8.market.actors import Actor
+from bloxtr8.market.notices import Notice
 from bloxtr8.messaging import metadata
 from bloxtr8.messaging.signatures import Signer
 from bloxtr8.messaging.topics import MARKETPLACE_EVENTS
@@ -19,6 +21,18 @@ _FIELDS = {
     for field in market.MarketEvent.DESCRIPTOR.oneofs_by_name["body"].fields
     if field.message_type is not None
 }
+# What its person is told about their account.
+_ON_ACCOUNT = frozenset(
+    {
+        "account_linked",
+        "account_unlinked",
+        "payout_method_added",
+        "payout_method_verified",
+        "tier_changed",
+        "user_frozen",
+        "user_unfrozen",
+    }
+)
 
 
 class Events:
@@ -45,4 +59,23 @@ class Events:
         )
         getattr(event, _FIELDS[body.DESCRIPTOR.full_name]).CopyFrom(body)
         await enqueue(tx, MARKETPLACE_EVENTS, event, self._signer)
-        return UUID(event.metadata.message_id)
+        event_id = UUID(event.metadata.message_id)
+        notice = _notice(event)
+        if notice is not None:
+            await notices.tell(tx, event_id, notice, [subject_id], now)
+        return event_id
+
+
+def _notice(event: market.MarketEvent) -> Notice | None:
+    """Return what a fact about a person is to that person."""
+    body = event.WhichOneof("body") or ""
+    if body == "security_notice":
+        kind = market.SecurityKind.Name(event.security_notice.kind)
+        template = kind.removeprefix("SECURITY_KIND_").lower()
+        return Notice(template, "ACCOUNT", f"user:{event.subject_id}")
+    if body not in _ON_ACCOUNT:
+        return None
+    data = {}
+    if body == "tier_changed":
+        data = {"after": market.Tier.Name(event.tier_changed.after)}
+    return Notice(body, "ACCOUNT", f"user:{event.subject_id}", data)

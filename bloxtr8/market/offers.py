@@ -183,7 +183,7 @@ async def _rights(change: Change, proposal: Proposal, lock: Lock) -> Standing:
 
 
 async def _require_buyer(change: Change, listing: Row) -> None:
-    """The actor may see the listing, does not own it, and is not blocked by its seller."""
+    """The actor may see the listing, does not own it, and its seller wants their offers."""
     buyer_id = change.actor.id
     if listing["seller_id"] == buyer_id:
         raise OwnListing
@@ -192,9 +192,12 @@ async def _require_buyer(change: Change, listing: Row) -> None:
     if listing["status"] != "ACTIVE":
         raise ListingNotActive(current_status=listing["status"])
     blocked = await change.tx.fetchval(
-        "SELECT 1 FROM user_blocks WHERE user_id = $1 AND blocked_id = $2",
+        "SELECT 1 FROM user_blocks WHERE user_id = $1 AND blocked_id = $2 UNION ALL"
+        " SELECT 1 FROM user_settings WHERE user_id = $1 AND NOT offers_from_new AND NOT EXISTS"
+        " (SELECT 1 FROM escrows WHERE $2 IN (buyer_id, seller_id)"
+        " AND state IN ('RELEASED', 'SPLIT')) LIMIT 1",
         listing["seller_id"],
-        buyer_id,
+        change.actor.id,
     )
     if blocked is not None:
         raise Forbidden

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from bloxtr8 import ids
 from bloxtr8.ledger import bookings, journal
+from bloxtr8.market import escrow_notices, notices
 from bloxtr8.messaging import metadata
 from bloxtr8.store import database, debtors, operations, staff_tasks
 from bloxtr8.store.database import Transaction
@@ -35,6 +36,8 @@ async def write(
         await _dispute(tx, step)
     await _tasks(tx, steps, now)
     await debtors.report(tx, steps, now)
+    told = [item for step in steps for item in escrow_notices.of_event(step.event, step.after)]
+    await notices.tell_all(tx, told, now)
     await _audit(tx, [*events, *refusals])
     await operations.finish(tx, _outcomes([*events, *refusals]))
 

@@ -54,6 +54,7 @@ async def test_the_addressee_is_reminded_at_half_and_nine_tenths(world: World) -
     assert [await sweeper.remind() for _ in range(2)] == [1, 0]
     rows = await database.fetch(
         "SELECT user_id, data FROM notification_deliveries WHERE template = 'offer_reminder'"
+        " AND channel = 'INBOX'"
         " ORDER BY id"
     )
     assert [(row["user_id"], json.loads(row["data"])["percent"]) for row in rows] == [

@@ -223,7 +223,7 @@ class World:
     async def told(self, user_id: UUID) -> list[str]:
         """Return the templates of a person's notices, in order."""
         rows = await database.fetch(
-            "SELECT template FROM notification_deliveries WHERE user_id = $1"
+            "SELECT template FROM notification_deliveries WHERE user_id = $1 AND channel = 'INBOX'"
             " ORDER BY created_at, template",
             user_id,
         )

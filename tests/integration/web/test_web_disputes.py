@@ -75,6 +75,7 @@ async def test_files_of_a_side_are_shown_to_both_and_to_staff_only(world: World)
     assert await audited("evidence.downloaded") == 3
     notices = await database.fetch(
         "SELECT user_id FROM notification_deliveries WHERE template = 'evidence_added'"
+        " AND channel = 'INBOX'"
     )
     assert [str(row["user_id"]) for row in notices] == [seller.id]
 
