@@ -36,6 +36,7 @@ from web.views import (
     internal,
     linking,
     listings,
+    live,
     me,
     notices,
     offers,
@@ -71,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *auth.ROUTES,
     *linking.ROUTES,
     *me.ROUTES,
+    *live.ROUTES,
     *notices.ROUTES,
     *experiences.ROUTES,
     *staff_people.ROUTES,
@@ -90,12 +92,17 @@ def install(application: web.Application, process: Process) -> None:
     application[DEPS] = _deps(application, process)
     application.middlewares.extend(MIDDLEWARES)
     application.on_response_prepare.append(finish)
+    application.on_shutdown.append(_end_streams)
     for route in _AGENTS_ROUTES if process.settings.role == "agents" else ROUTES:
         handler = partial(serve, route)
         if route.method == "GET":
             application.router.add_get(route.path, handler, allow_head=True)
         else:
             application.router.add_route(route.method, route.path, handler)
+
+
+async def _end_streams(application: web.Application) -> None:
+    await application[DEPS].live.close()
 
 
 def make_web(process: Process) -> web.Application:

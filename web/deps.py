@@ -1,7 +1,7 @@
 """What the views need from the process they run in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.messaging.topics import TopicSpec
 from bloxtr8.payments.payout_methods import PayoutMethods
 from bloxtr8.payments.service import PaymentPages
+from bloxtr8.store.live import Live
 from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.addresses import Network
@@ -66,7 +67,7 @@ class Deps:
     and offers stand on, likewise; `files`: the store of files,
     `evidence_files`: those of trades.
     `proxies`: whose X-Forwarded-For is believed. `routes`: what is served; `docs`: the page
-    about it, once somebody has asked for it.
+    about it, once somebody has asked for it; `live`: who is told of changes as they happen.
     `schema_current`: the database was seen to have every migration, which it then keeps.
     """
 
@@ -82,6 +83,7 @@ class Deps:
     proxies: tuple[Network, ...] = ()
     routes: tuple[Route, ...] = ()
     docs: Page | None = None
+    live: Live = field(default_factory=Live)
     schema_current: bool = False
 
     @property

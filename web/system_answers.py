@@ -45,6 +45,14 @@ class Meta(Answer):
     consents: dict[str, str] = Field(description="current version by document")
 
 
+class ChangeOut(Answer):
+    """The data of one event. `seq` rises with each change of the thing."""
+
+    entity: str
+    id: str | None
+    seq: int
+
+
 class OutageSpan(Answer):
     scope: str
     started_at: Time

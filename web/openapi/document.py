@@ -197,7 +197,11 @@ def _answers(route: Route, parts: _Parts) -> Json:
     found: Json = {}
     for status in sorted({route.status, *route.also}):
         answer: Json = {"description": HTTPStatus(status).phrase, "headers": headers}
-        if route.answer is not None and status != 204:
+        if route.stream and route.answer is not None:
+            # Each event's data is one of these; the stream as a whole is text.
+            text = {"type": "string", "x-data": schemas.answered(route.answer)}
+            answer["content"] = {route.content: {"schema": text}}
+        elif route.answer is not None and status != 204:
             schema = schemas.answered(route.answer)
             content = {"schema": schema, "example": example(schema, schemas)}
             answer["content"] = {route.content: content}
