@@ -6,6 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from bloxtr8.access.tokens import AccessTokens
+from bloxtr8.contracts.vault import Vault
 from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.asking import Trading
 from bloxtr8.market.market import Market, make_market
@@ -27,6 +28,7 @@ from web.serve import serve
 from web.views import (
     approvals,
     auth,
+    contracts,
     disputes,
     docs,
     escrows,
@@ -43,6 +45,7 @@ from web.views import (
     operations,
     payments,
     payout_methods,
+    signing,
     staff,
     staff_disputes,
     staff_listings,
@@ -78,6 +81,8 @@ ROUTES: tuple[Route, ...] = (
     *staff_people.ROUTES,
     *listings.ROUTES,
     *offers.ROUTES,
+    *contracts.ROUTES,
+    *signing.ROUTES,
     *staff_listings.ROUTES,
     *statistics.ROUTES,
 )
@@ -140,6 +145,7 @@ def _deps(application: web.Application, process: Process) -> Deps:
         trading=trading.open(people, process.keyring) if people is not None else None,
         files=files,
         evidence_files=EvidenceFiles(files, clock) if files is not None else None,
+        documents=Vault(files, clock) if files is not None else None,
         proxies=networks_of(settings.web.trusted_proxies),
         routes=ROUTES,
     )

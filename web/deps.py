@@ -9,6 +9,7 @@ from aiohttp import web
 from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
+from bloxtr8.contracts.vault import Vault
 from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.market import Market
 from bloxtr8.market.place import Marketplace
@@ -65,7 +66,7 @@ class Deps:
 
     `people`: the marketplace's services, None where no API is served; `trading`: what listings
     and offers stand on, likewise; `files`: the store of files,
-    `evidence_files`: those of trades.
+    `evidence_files`: those of trades; `documents`: contracts.
     `proxies`: whose X-Forwarded-For is believed. `routes`: what is served; `docs`: the page
     about it, once somebody has asked for it; `live`: who is told of changes as they happen.
     `schema_current`: the database was seen to have every migration, which it then keeps.
@@ -80,6 +81,7 @@ class Deps:
     trading: Marketplace | None = None
     files: ObjectStore | None = None
     evidence_files: EvidenceFiles | None = None
+    documents: Vault | None = None
     proxies: tuple[Network, ...] = ()
     routes: tuple[Route, ...] = ()
     docs: Page | None = None
@@ -113,6 +115,11 @@ class Deps:
     def objects(self) -> ObjectStore:
         assert self.files is not None, "the process serves the API"
         return self.files
+
+    @property
+    def vault(self) -> Vault:
+        assert self.documents is not None, "the process serves the API"
+        return self.documents
 
     @property
     def evidence(self) -> EvidenceFiles:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from aiohttp import web
+from markupsafe import Markup
 
 from bloxtr8.errors import Bloxtr8Error
 
@@ -16,6 +17,9 @@ _POLICY = (
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}"
     "button,a.go{font:inherit;padding:.5rem 1rem}"
+    "table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;"
+    "padding:.3rem .5rem;border-bottom:1px solid #bbb;overflow-wrap:anywhere}"
+    ".said{white-space:pre-wrap;overflow-wrap:anywhere}code{overflow-wrap:anywhere}"
 )
 _PAGE = (
     "<!doctype html><html lang=en><head><meta charset=utf-8>"
@@ -52,6 +56,11 @@ def page(
     parts = [f"<p>{escape(text)}</p>" for text in paragraphs]
     parts += [_action(action) for action in actions]
     return _response(title, "".join(parts), status)
+
+
+def document_page(title: str, body: Markup, script: str) -> web.Response:
+    """Return a page with markup of ours, in which whatever varies is escaped, and a script."""
+    return _response(title, body, 200, script=script)
 
 
 def renewal_page() -> web.Response:

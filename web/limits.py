@@ -31,6 +31,7 @@ class RateClass(Enum):
     LISTING = ("listing", 60, 3600)
     OFFER = ("offer", 30, 3600)
     UPLOAD = ("upload", 30, 3600)
+    HASH = ("hash", 30, 60)
     HOOK_IN = ("hook-in", 3000, 60)
     HOOK_BAD = ("hook-bad", 60, 60)
     SYSTEM = ("system", 600, 60)

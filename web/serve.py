@@ -36,7 +36,11 @@ from web.routes import Reply, Route, Who
 from web.trace import TRACEPARENT
 
 # What unsigned callers are counted as; all others share the ceiling of their address.
-_UNSIGNED = {RateClass.READ: RateClass.READ_UNSIGNED, RateClass.AUTH: RateClass.AUTH}
+_UNSIGNED = {
+    RateClass.READ: RateClass.READ_UNSIGNED,
+    RateClass.AUTH: RateClass.AUTH,
+    RateClass.HASH: RateClass.HASH,
+}
 _STAFF_RANK = {
     Who.SUPPORT: StaffRole.SUPPORT,
     Who.MODERATOR: StaffRole.MODERATOR,

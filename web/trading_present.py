@@ -60,7 +60,7 @@ def listing(row: Row, viewer: Viewer) -> ListingOut:
         delivery_days=row["delivery_days"],
         visibility=row["visibility"],
         guild_id=_text(row["guild_id"]),
-        seller=_person(row, "seller"),
+        seller=person(row, "seller"),
         snapshot=_snapshot(row),
         risk=RiskOut(level=row["risk_level"], factors=_factors(row["risk_factors"])),
         open_offers=row.get("open_offers") if own else None,
@@ -96,8 +96,8 @@ def offer(row: Row, viewer: Viewer, now: datetime) -> OfferOut:
         ref=row["ref"],
         version=row["version"],
         listing_id=str(row["listing_id"]),
-        buyer=_person(row, "buyer"),
-        seller=_person(row, "seller"),
+        buyer=person(row, "buyer"),
+        seller=person(row, "seller"),
         proposed_by=row["proposed_by"],
         parent_id=_text(row["parent_id"]),
         root_id=str(row["root_id"]),
@@ -232,7 +232,8 @@ def _snapshot(row: Row) -> SnapshotOut:
     )
 
 
-def _person(row: Row, side: str) -> PersonOut:
+def person(row: Row, side: str) -> PersonOut:
+    """Return a side of a row that has both sides' names, pictures and tiers."""
     return PersonOut(
         id=str(row[f"{side}_id"]),
         display_name=row[f"{side}_name"],

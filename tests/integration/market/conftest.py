@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
 from bloxtr8.clock import ManualClock
-from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, Settings
+from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, S3Settings, Settings
 from bloxtr8.dev import process
 from bloxtr8.sandbox.discord import DiscordStandIn
 from bloxtr8.sandbox.discord import server as discord_server
@@ -42,6 +42,7 @@ def market_settings(
     postgres_dsn: str,
     discord: DiscordStandIn,
     roblox: RobloxStandIn,
+    s3: S3Settings,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Settings:
     """Settings whose providers are the stand-ins. No broker is asked for anything here."""
@@ -52,6 +53,7 @@ def market_settings(
         kafka=KafkaSettings(bootstrap="127.0.0.1:1", partitions=4),
         postgres=PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=20),
         keys=KeysSettings(directory=folder / "keys"),
+        s3=s3,
     )
     result.web.port = port
     result.web.public_url = f"http://127.0.0.1:{port}"
