@@ -1,12 +1,14 @@
 """The listings agent: a trade's end reaches its listing; time reaches listings and offers."""
 
+from functools import partial
 from typing import Any
 
 from bloxtr8.access.tokens import TokenKeys
-from bloxtr8.market import reservations
+from bloxtr8.market import handovers, reservations
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.asking import Trading
-from bloxtr8.market.clockwork import Sweeper
+from bloxtr8.market.clockwork import Sweep, Sweeper, forever
+from bloxtr8.market.handovers import HandoverChecks
 from bloxtr8.market.market import make_market
 from bloxtr8.market.place import Change, Marketplace
 from bloxtr8.messaging.app import BloxtrApp
@@ -16,6 +18,8 @@ from bloxtr8.store.database import Transaction, run_in_transaction
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
 
+_HANDOVERS_EVERY_S = 15.0
+
 
 def register(app: BloxtrApp) -> Marketplace:
     """Register the agent; return the marketplace of this process for the other parts."""
@@ -23,17 +27,23 @@ def register(app: BloxtrApp) -> Marketplace:
 
     async def handle(message: Any, _delivery: Delivery) -> None:
         assert isinstance(message, EscrowEvent)
-        if reservations.outcome_of(message) is None:
+        if reservations.outcome_of(message) is None and not handovers.concerns(message):
             return
 
         async def work(tx: Transaction) -> None:
             change = Change(tx, Actor.system(), place, app.clock.now())
             await reservations.apply(change, message)
+            if handovers.concerns(message):
+                await handovers.apply(tx, message, change.now)
 
         await run_in_transaction(work)
 
+    checks = Sweep(
+        "handovers", _HANDOVERS_EVERY_S, HandoverChecks(place).check, handovers.BATCH_MAX
+    )
     app.handle(ESCROW_EVENTS, handle, name="listings")
     app.background("marketplace", Sweeper(place).run)
+    app.background("handovers", partial(forever, checks))
     return place
 
 

@@ -49,6 +49,23 @@ class SettlementOut(Answer):
     lapses_at: Time | None
 
 
+class OwnerSeen(Answer):
+    """Whom Roblox shows as owner."""
+
+    type: str
+    id: str
+    name: str | None
+
+
+class OwnershipSeen(Answer):
+    """Whether Roblox shows the buyer as owner: OWNER, ADMIN, DEVELOPER or NONE, asked `at`."""
+
+    buyer: str
+    at: Time
+    owner: OwnerSeen
+    snapshot_id: str
+
+
 class EscrowOut(Answer):
     location: ClassVar = "/api/v1/escrows/{id}"
 
@@ -66,6 +83,7 @@ class EscrowOut(Answer):
     deadlines: Deadlines
     hold: HoldOut
     delivery: Delivery | None
+    ownership_seen: OwnershipSeen | None = None
     dispute: DisputeSummary | None
     settlement: SettlementOut | None
     buyer: str

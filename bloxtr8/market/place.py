@@ -16,7 +16,7 @@ from bloxtr8.market.events import Events
 from bloxtr8.messaging.signatures import Signer
 from bloxtr8.store.database import Transaction
 
-Purpose = Literal["LISTING", "RELIST", "ACCEPT"]
+Purpose = Literal["LISTING", "RELIST", "ACCEPT", "DELIVERED", "RELEASED"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 from bloxtr8.access.identity import StaffRole
 from bloxtr8.errors import NotFound
 from bloxtr8.escrow.actions import allowed_actions
+from bloxtr8.market import handovers
 from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
@@ -62,7 +63,9 @@ async def read(call: Call) -> Reply:
         if found is None:
             raise NotFound
         case = case_of(found.escrow, case.contract_ref, call.caller.user_id)
-    return Reply(render(call, case, await _delivery(case.escrow)))
+    shown = render(call, case, await _delivery(case.escrow))
+    seen = await handovers.of_escrow(case.escrow.escrow_id)
+    return Reply(shown.model_copy(update={"ownership_seen": _seen(seen)}) if seen else shown)
 
 
 def render(call: Call, case: Case, delivery: answers.Delivery | None = None) -> answers.EscrowOut:
@@ -150,6 +153,18 @@ async def _delivery(escrow: record.Escrow) -> answers.Delivery | None:
     event = events.EscrowEvent.FromString(row["payload"])
     method = present.name(types.DeliveryMethod, event.escrow_delivered.method)
     return answers.Delivery(method=method, at=present.time_of(event.metadata, "occurred_at"))
+
+
+def _seen(row: dict[str, Any]) -> answers.OwnershipSeen:
+    owner = answers.OwnerSeen(
+        type=row["owner_type"], id=str(row["owner_id"]), name=row["owner_name"]
+    )
+    return answers.OwnershipSeen(
+        buyer=row["ownership"],
+        at=row["checked_at"],
+        owner=owner,
+        snapshot_id=str(row["snapshot_id"]),
+    )
 
 
 ROUTES = (

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bloxtr8 import ids
 from bloxtr8.access import StaffRole
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from tests.integration.web.world import World, problem
@@ -248,3 +249,29 @@ async def test_the_pay_page_has_nothing_before_the_intent_and_after_the_money(
     document = await problem(await world.get(path, trade.buyer_person), 409, "invalid_state")
     assert document["current_status"] == "FUNDS_HELD"
     assert trade.escrow.state == types.ESCROW_STATE_FUNDS_HELD
+
+
+async def test_who_owns_the_game_now_is_shown_before_the_buyer_confirms(world: World) -> None:
+    trade = await world.delivered()
+    before = await (await world.get(trade.path, trade.buyer_person)).json()
+    assert before["ownership_seen"] is None
+    snapshot_id = str(ids.uuid7())
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO handovers (escrow_id, buyer_id, seller_id, universe_id, delivered_at,"
+            " checked_at, ownership, owner_type, owner_id, owner_name, snapshot_id)"
+            " VALUES ($1, $2, $3, 1, $4, $4, 'NONE', 'GROUP', 77, 'Skyline Studio', $5)",
+            trade.escrow_id,
+            trade.buyer_id,
+            trade.seller_id,
+            world.clock.now(),
+            snapshot_id,
+        )
+    seen = await (await world.get(trade.path, trade.buyer_person)).json()
+    assert "release" in seen["allowed_actions"]
+    assert seen["ownership_seen"] == {
+        "buyer": "NONE",
+        "at": seen["ownership_seen"]["at"],
+        "owner": {"type": "GROUP", "id": "77", "name": "Skyline Studio"},
+        "snapshot_id": snapshot_id,
+    }
