@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from bloxtr8 import ids
 from bloxtr8.access import StaffRole
+from bloxtr8.store import database
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from tests.integration.web.world import World, problem
 from web import make_web
