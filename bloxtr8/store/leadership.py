@@ -37,6 +37,8 @@ async def _term(lock: int, work: Callable[[], Awaitable[None]]) -> None:
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=_CHECK_S)
+                if connection.is_closed():
+                    raise database.DatabaseUnavailable
                 await connection.execute("SELECT 1")
             await task
         finally:

@@ -102,7 +102,7 @@ class Report:
 def row_of(scene: Scene, trade: Trade, observer: Observer, stand_ins: StandIns) -> Row:
     """Return the row of one trade."""
     if trade.terms.rail == "STRIPE":
-        moved = _at_stripe(trade, stand_ins.stripe.world)
+        moved = at_stripe(trade, stand_ins.stripe.world)
     else:
         moved = _on_chain(trade, stand_ins)
     return Row(
@@ -131,7 +131,8 @@ def _on_chain(trade: Trade, stand_ins: StandIns) -> tuple[int, int, int, int]:
     return came, seller, buyer, 0
 
 
-def _at_stripe(trade: Trade, provider: World) -> tuple[int, int, int, int]:
+def at_stripe(trade: Trade, provider: World) -> tuple[int, int, int, int]:
+    """Return what Stripe moved for a trade: (in, to the seller, to the buyer, to the bank)."""
     group = trade.escrow_id
     charges = provider.all("charge", transfer_group=group)
     refs = {charge["id"] for charge in charges}
