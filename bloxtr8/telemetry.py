@@ -87,6 +87,13 @@ LEDGER_REFUSALS = _counter(
 )
 WEBHOOKS = _counter("webhooks", "Provider calls received", "provider", "outcome")
 UNMATCHED_WEBHOOKS = _counter("unmatched_webhooks", "Facts that belong to no escrow", "provider")
+UNSETTLED = _gauge("operations_unsettled", "Operations in doubt for over five minutes", "provider")
+UNSETTLED_AGE = _gauge("operations_unsettled_age_seconds", "Age of the oldest in doubt", "provider")
+HOT_WALLET_WEI = _gauge("hot_wallet_wei", "What the hot wallet has for fees")
+HOT_WALLET_USDC = _gauge("hot_wallet_usdc_minor", "What the hot wallet holds")
+HOT_WALLET_UNFINISHED = _gauge("hot_wallet_unfinished", "Transactions reserved and not final")
+HOT_WALLET_GAS_LOW = _gauge("hot_wallet_gas_low", "1 while there is less than the settings want")
+HOT_WALLET_OVER_FLOAT = _gauge("hot_wallet_over_float", "1 while more is warm than should be")
 
 # Reconciliation
 RECONCILIATIONS = _counter("reconciliations", "Runs that ended", "kind", "result")

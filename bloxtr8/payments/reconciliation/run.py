@@ -104,7 +104,12 @@ class Reconciler:
         await self._missed.ask_operations(report)
         asked: dict[str, set[str]] = {}
         for provider in self._parts.providers:
-            asked[provider.name] = await self._provider(provider, since, report)
+            asked[provider.name] = await self._escrows(provider, report)
+            await statement.read_statement(provider, since, until, report)
+            await statement.book_lines(provider, self._clock, report)
+        # After all of them: a line of one place may book what another's balance is made of.
+        for provider in self._parts.providers:
+            await self._balances(provider, since, report)
 
         def looked_at(row: dict[str, Any]) -> bool:
             escrows = asked.get(row["provider"])
@@ -133,9 +138,7 @@ class Reconciler:
 
     # --- a provider --------------------------------------------------------------------------
 
-    async def _provider(
-        self, provider: ProviderBooks, since: datetime | None, report: Report
-    ) -> set[str]:
+    async def _escrows(self, provider: ProviderBooks, report: Report) -> set[str]:
         """Return the escrows that could be asked about."""
         asked: set[str] = set()
         after, first = _FIRST, self._clock.now() - OPERATIONS_OF
@@ -143,12 +146,8 @@ class Reconciler:
             rows = await database.fetch(_ESCROWS, provider.name, first, after, _PAGE)
             asked |= await self._look_twice(provider, [row["id"] for row in rows], report)
             if len(rows) < _PAGE:
-                break
+                return asked
             after = rows[-1]["id"]
-        await statement.read_statement(provider, since, self._clock.now(), report)
-        await statement.book_lines(provider, self._clock, report)
-        await self._balances(provider, since, report)
-        return asked
 
     async def _balances(
         self, provider: ProviderBooks, since: datetime | None, report: Report

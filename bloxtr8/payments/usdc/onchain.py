@@ -8,7 +8,6 @@ from bloxtr8.payments.usdc.deposits import Account, Deposit
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.outgoing import NumberStore, Outgoing, OutgoingStore, Stage
 from bloxtr8.payments.usdc.sending import Sender
-from bloxtr8.payments.usdc.wallets import Wallets
 from bloxtr8.payments.usdc.watcher import Arrival
 
 # USDC is a proxy; a transfer to an address that never had any needs about 65,000.
@@ -64,31 +63,27 @@ class OnchainRecords:
 
 
 class OnchainCustodian(OnchainRecords):
-    def __init__(
-        self,
-        wallets: Wallets,
-        numbers: NumberStore,
-        sender: Sender,
-        network: Network,
-    ) -> None:
+    def __init__(self, numbers: NumberStore, sender: Sender, network: Network) -> None:
         super().__init__(sender.store, sender.chain, network)
-        self._wallets = wallets
         self._numbers = numbers
         self._sender = sender
-        self._hot = wallets.hot.address.lower()
 
     async def deposit_address(self, reference: str) -> DepositAddress | Failed | Unknown:
         number = await self._numbers.number(reference)
-        address = self._wallets.deposit(number).address.lower()
+        try:
+            address = await self._sender.address(number)
+        except ChainUnavailable as error:
+            return Unknown(f"CHAIN: {error}")
         await self._numbers.keep_address(number, address)
         return DepositAddress(address)
 
     async def transfer(self, order: Transfer) -> MovementOutcome:
-        wanted = self._payout(order)
         try:
+            hot = await self._sender.address(None)
+            wanted = self._payout(order, hot)
             known = await self._store.find(wanted.key)
             if known is None:
-                short = await self._shortage(order)
+                short = await self._shortage(order, hot)
                 if short:
                     # Nothing is reserved yet: a sweep or a person brings what is missing.
                     return Unknown(short)
@@ -109,10 +104,10 @@ class OnchainCustodian(OnchainRecords):
         except ChainUnavailable as error:
             return Unknown(f"CHAIN: {error}")
 
-    def _payout(self, order: Transfer) -> Outgoing:
+    def _payout(self, order: Transfer, hot: str) -> Outgoing:
         return Outgoing(
             key=f"{PAYOUT}:{order.operation_id}",
-            signer=self._hot,
+            signer=hot,
             signer_number=None,
             nonce=0,
             to=self._usdc,
@@ -125,21 +120,21 @@ class OnchainCustodian(OnchainRecords):
             recipient=order.to,
         )
 
-    async def _shortage(self, order: Transfer) -> str:
+    async def _shortage(self, order: Transfer, hot: str) -> str:
         """Return what the hot wallet lacks for one more payout; "" when nothing."""
         chain = self._sender.chain
         # What is mined has left already, final or not. The nonce first: what is mined in between
         # is counted twice then, which only makes this payout wait.
-        mined = await chain.next_nonce(self._hot)
+        mined = await chain.next_nonce(hot)
         promised = sum(
             entry.amount_minor
             for entry in await self._store.unfinished(_UNFINISHED_MAX)
             if entry.key.startswith(f"{PAYOUT}:") and entry.nonce >= mined
         )
-        if await chain.token_balance(self._usdc, self._hot) < promised + order.amount_minor:
+        if await chain.token_balance(self._usdc, hot) < promised + order.amount_minor:
             return "HOT_WALLET_SHORT"
         price = self._sender.offer(await chain.fees()).fee_max_wei
-        enough = await chain.balance_wei(self._hot) >= price * TRANSFER_GAS
+        enough = await chain.balance_wei(hot) >= price * TRANSFER_GAS
         return "" if enough else "NO_GAS"
 
 

@@ -7,7 +7,7 @@ comes in between.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class Outgoing:
     """`key` names what it is for; `address` whose money it moves, where that is a deposit address.
 
     `signer_number`: of the deposit wallet that signs; None: the hot wallet. `hashes` are those of
-    all signed versions, the newest last; `sent_block` is the newest block when that was signed.
+    all signed versions, the newest last; `raw` is the newest one as it is sent, in hexadecimal;
+    `sent_block` is the newest block when that was signed.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Outgoing:
     stage: Stage = Stage.RESERVED
     hashes: tuple[str, ...] = ()
     sent_block: int = 0
+    raw: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         assert len(self.hashes) <= HASHES_MAX, "a transaction is not replaced for ever"

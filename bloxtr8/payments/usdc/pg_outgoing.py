@@ -14,14 +14,14 @@ _NUMBERS = 0x626C_6F78_0011
 _INSERT = """
 INSERT INTO chain_transactions (key, signer, signer_number, nonce, recipient_contract, data,
   value_wei, gas, fee_max_wei, tip_wei, amount_minor, recipient, stage, hashes, sent_block)
-SELECT $1, $2, $3, greatest($4, coalesce(max(t.nonce) + 1, 0)), $5, $6, $7, $8, $9, $10, $11, $12,
-  $13, $14, $15
-FROM chain_transactions t WHERE t.signer = $2
+SELECT $1, $2::varchar, $3, greatest($4, coalesce(max(t.nonce) + 1, 0)), $5, $6, $7, $8, $9,
+  $10, $11, $12, $13, $14, $15
+FROM chain_transactions t WHERE t.signer = $2::varchar
 ON CONFLICT (key) DO NOTHING
 """
 _UPDATE = """
 UPDATE chain_transactions SET fee_max_wei = $2, tip_wei = $3, stage = $4, hashes = $5,
-  sent_block = $6, updated_at = now()
+  sent_block = $6, signed = $10, updated_at = now()
 WHERE key = $1 AND nonce = $7 AND data = $8 AND recipient_contract = $9
 """
 
@@ -71,6 +71,7 @@ class PostgresOutgoing:
                 outgoing.nonce,
                 outgoing.data,
                 outgoing.to,
+                outgoing.raw,
             )
 
     async def unfinished(self, limit: int) -> Sequence[Outgoing]:
@@ -136,4 +137,5 @@ def _outgoing(row: dict[str, Any]) -> Outgoing:
         stage=Stage(row["stage"]),
         hashes=tuple(json.loads(row["hashes"])),
         sent_block=row["sent_block"],
+        raw=row["signed"],
     )

@@ -1,22 +1,25 @@
 """Getting reserved transactions mined: signing, sending, offering more, and knowing the end.
 
-Whatever happens, a nonce is used for the one thing that it was reserved for. A crash between two
-steps repeats the step: signatures are deterministic, so the same version has the same hash.
+Whatever happens, a nonce is used for the one thing that it was reserved for. What is signed is kept
+before it leaves, so that a repeated step sends the same bytes: not every signer signs the same
+twice.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_typing import HexStr
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from bloxtr8 import telemetry
-from bloxtr8.payments.usdc.chain import Chain, Fees, Rejected
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Fees, Rejected
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.outgoing import HASHES_MAX, Outgoing, OutgoingStore, Stage
 from bloxtr8.payments.usdc.policy import View
 from bloxtr8.payments.usdc.proofs import Prover, Verdict
-from bloxtr8.payments.usdc.wallets import Wallets
+from bloxtr8.payments.usdc.wallets import Keys, KeysUnavailable
 
 # Not mined after so many blocks: more is offered.
 BUMP_AFTER_BLOCKS = 10
@@ -35,19 +38,20 @@ class Version:
 
 
 class Sender:
-    """All methods raise ChainUnavailable; what was reserved by then stays reserved."""
+    """All methods raise ChainUnavailable, also when the keys are not to be had; what was reserved
+    by then stays reserved."""
 
     def __init__(
         self,
         store: OutgoingStore,
-        wallets: Wallets,
+        keys: Keys,
         prover: Prover,
         network: Network,
         *,
         fee_max_wei: int,
     ) -> None:
         self.store = store
-        self._wallets = wallets
+        self._keys = keys
         self._prover = prover
         self._network = network
         self._fee_max_wei = fee_max_wei
@@ -55,6 +59,13 @@ class Sender:
     @property
     def chain(self) -> Chain:
         return self._prover.first
+
+    async def address(self, number: int | None) -> str:
+        """Return the address of a wallet: None is the hot one, a number that of a deposit."""
+        try:
+            return await self._keys.address(number)
+        except KeysUnavailable as error:
+            raise ChainUnavailable(f"keys: {error}") from None
 
     def offer(self, fees: Fees) -> Version:
         """Return what is offered at the first try: enough for a base fee that doubles."""
@@ -106,6 +117,7 @@ class Sender:
                 fee_max_wei=first.fee_max_wei,
                 tip_wei=first.tip_wei,
                 sent_block=view.latest,
+                raw="",
             )
         if view.latest - outgoing.sent_block < BUMP_AFTER_BLOCKS:
             return outgoing
@@ -122,16 +134,15 @@ class Sender:
             fee_max_wei=more.fee_max_wei,
             tip_wei=min(more.tip_wei, more.fee_max_wei),
             sent_block=view.latest,
+            raw="",
         )
 
     async def _broadcast(self, outgoing: Outgoing) -> Outgoing:
-        raw, tx_hash = self._sign(outgoing)
-        if tx_hash not in outgoing.hashes:
+        if not outgoing.raw:
             # Kept before it leaves, so that its receipt is found whatever happens next.
-            hashes = (*outgoing.hashes, tx_hash)
-            outgoing = await self._put(replace(outgoing, hashes=hashes))
+            outgoing = await self._put(await self._signed(outgoing))
         try:
-            await self.chain.send(raw)
+            await self.chain.send(bytes.fromhex(outgoing.raw))
         except Rejected as error:
             # Mined meanwhile, or a newer version is waiting, or no wei: the next look tells.
             _log.warning("transaction_rejected", key=outgoing.key, reason=str(error))
@@ -141,27 +152,31 @@ class Sender:
         await self.store.put(outgoing)
         return outgoing
 
-    def _sign(self, outgoing: Outgoing) -> tuple[bytes, str]:
-        signed = self._wallet(outgoing).sign_transaction(
-            {
-                "type": 2,
-                "chainId": self._network.chain_id,
-                "nonce": outgoing.nonce,
-                "to": to_checksum_address(outgoing.to),
-                "value": outgoing.value_wei,
-                "data": HexStr(outgoing.data),
-                "gas": outgoing.gas,
-                "maxFeePerGas": outgoing.fee_max_wei,
-                "maxPriorityFeePerGas": outgoing.tip_wei,
-            }
-        )
-        return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
+    async def _signed(self, outgoing: Outgoing) -> Outgoing:
+        number, fields = outgoing.signer_number, self._fields(outgoing)
+        assert await self.address(number) == outgoing.signer, "a signer signs for itself"
+        try:
+            signature = await self._keys.sign(number, TypedTransaction.from_dict(fields).hash())
+        except KeysUnavailable as error:
+            raise ChainUnavailable(f"keys: {error}") from None
+        fields |= {"v": signature.y_parity, "r": signature.r, "s": signature.s}
+        raw = TypedTransaction.from_dict(fields).encode()
+        made = "0x" + keccak(raw).hex()
+        others = [entry for entry in outgoing.hashes if entry != made]
+        return replace(outgoing, raw=raw.hex(), hashes=(*others, made))
 
-    def _wallet(self, outgoing: Outgoing) -> LocalAccount:
-        number = outgoing.signer_number
-        wallet = self._wallets.hot if number is None else self._wallets.deposit(number)
-        assert wallet.address.lower() == outgoing.signer, "a signer signs for itself"
-        return wallet
+    def _fields(self, outgoing: Outgoing) -> dict[str, Any]:
+        return {
+            "type": 2,
+            "chainId": self._network.chain_id,
+            "nonce": outgoing.nonce,
+            "to": to_checksum_address(outgoing.to),
+            "value": outgoing.value_wei,
+            "data": HexStr(outgoing.data),
+            "gas": outgoing.gas,
+            "maxFeePerGas": outgoing.fee_max_wei,
+            "maxPriorityFeePerGas": outgoing.tip_wei,
+        }
 
 
 def _raised(wei: int) -> int:

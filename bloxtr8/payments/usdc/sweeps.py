@@ -42,12 +42,11 @@ class Sweeper:
     """`step` is repeated for ever; it may be broken off anywhere."""
 
     def __init__(
-        self, sender: Sender, numbers: NumberStore, network: Network, hot: str, alarms: Alarms
+        self, sender: Sender, numbers: NumberStore, network: Network, alarms: Alarms
     ) -> None:
         self._sender = sender
         self._numbers = numbers
         self._usdc = network.usdc
-        self._hot = hot.lower()
         self._alarms = alarms
 
     @property
@@ -63,16 +62,23 @@ class Sweeper:
 
     async def balances(self) -> Balances:
         """Return what the hot wallet has, and say so where that is alarming."""
-        chain = self._sender.chain
+        chain, hot = self._sender.chain, await self._sender.address(None)
         found = Balances(
-            await chain.balance_wei(self._hot),
-            await chain.token_balance(self._usdc, self._hot),
+            await chain.balance_wei(hot),
+            await chain.token_balance(self._usdc, hot),
             len(await self._store.unfinished(_UNFINISHED_MAX)),
         )
-        if found.wei < self._alarms.gas_wei:
+        low = found.wei < self._alarms.gas_wei
+        rich = 0 < self._alarms.float_minor < found.usdc_minor
+        if low:
             _log.error("hot_wallet_needs_gas", wei=found.wei)
-        if 0 < self._alarms.float_minor < found.usdc_minor:
+        if rich:
             _log.error("hot_wallet_holds_too_much", usdc_minor=found.usdc_minor)
+        telemetry.HOT_WALLET_WEI.set(found.wei)
+        telemetry.HOT_WALLET_USDC.set(found.usdc_minor)
+        telemetry.HOT_WALLET_UNFINISHED.set(found.unfinished)
+        telemetry.HOT_WALLET_GAS_LOW.set(low)
+        telemetry.HOT_WALLET_OVER_FLOAT.set(rich)
         return found
 
     async def _sweep(self, account: Account) -> None:
@@ -86,6 +92,7 @@ class Sweeper:
         if not await self._has_gas(account.address):
             await self._top_up(account.address)
             return
+        hot = await self._sender.address(None)
         await self._sender.send(
             Outgoing(
                 key=f"{SWEEP}:{account.address}:{len(done)}",
@@ -93,13 +100,13 @@ class Sweeper:
                 signer_number=number,
                 nonce=0,
                 to=self._usdc,
-                data=transfer_call(self._hot, amount),
+                data=transfer_call(hot, amount),
                 value_wei=0,
                 gas=TRANSFER_GAS,
                 fee_max_wei=0,
                 tip_wei=0,
                 amount_minor=amount,
-                recipient=self._hot,
+                recipient=hot,
             )
         )
 
@@ -118,13 +125,14 @@ class Sweeper:
             _log.error("too_many_top_ups", address=address)
             return
         needed = await self._needed_wei() * _GAS_MARGIN
-        if await self._sender.chain.balance_wei(self._hot) < needed * _GAS_MARGIN:
+        hot = await self._sender.address(None)
+        if await self._sender.chain.balance_wei(hot) < needed * _GAS_MARGIN:
             _log.error("hot_wallet_needs_gas", wei=needed)
             return
         await self._sender.send(
             Outgoing(
                 key=f"{GAS}:{address}:{len(sent)}",
-                signer=self._hot,
+                signer=hot,
                 signer_number=None,
                 nonce=0,
                 to=address,

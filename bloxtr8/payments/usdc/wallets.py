@@ -1,4 +1,4 @@
-"""The wallets of self-custody: one seed in an encrypted file, all keys derived from it.
+"""The wallets of self-custody: whoever holds the keys signs; here one seed in an encrypted file.
 
 The file is a Web3 Secret Storage V3 keystore that holds 32 bytes of entropy; BIP-39 makes the
 seed of it and BIP-44 the keys, so that any wallet software can restore them.
@@ -6,13 +6,16 @@ seed of it and BIP-44 the keys, so that any wallet software can restore them.
 
 import json
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from eth_account import Account
 from eth_account.hdaccount import key_from_seed
 from eth_account.hdaccount.mnemonic import Mnemonic
 from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 
 _ENTROPY_BYTES = 32
 _FILE_BYTES_MAX = 64 * 1024
@@ -22,10 +25,41 @@ _HOT_PATH = "m/44'/60'/1'/0/0"
 # Indices from 2^31 on are hardened ones.
 NUMBER_MAX = 2**31 - 1
 _KEPT = 10_000
+# What stands before the parity in signatures of messages and digests.
+_V_OFFSET = 27
 
 
 class KeystoreError(Exception):
     """The file is missing, not a keystore, or locked with another password."""
+
+
+class KeysUnavailable(Exception):
+    """Whoever holds the keys does not sign now; nothing was signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Of secp256k1, with the lower of the two s that fit (EIP-2)."""
+
+    y_parity: int
+    r: int
+    s: int
+
+
+class Keys(Protocol):
+    """The wallets by their place: None is the hot wallet, a number that of a deposit address.
+
+    Addresses in lower case. Every method raises KeysUnavailable, or KeystoreError for keys that
+    are not what the settings say.
+    """
+
+    async def address(self, number: int | None) -> str: ...
+
+    async def sign(self, number: int | None, digest: bytes) -> Signature:
+        """Sign the Keccak-256 digest of a transaction."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Wallets:
@@ -45,6 +79,19 @@ class Wallets:
         """Return the wallet of deposit address `number` (0 … 2^31 − 1)."""
         assert 0 <= number <= NUMBER_MAX, "the path has no such place"
         return self._derive(_DEPOSIT_PATH.format(number))
+
+    async def address(self, number: int | None) -> str:
+        return str(self._wallet(number).address).lower()
+
+    async def sign(self, number: int | None, digest: bytes) -> Signature:
+        signed = self._wallet(number).unsafe_sign_hash(Hash32(digest))
+        return Signature(signed.v - _V_OFFSET, signed.r, signed.s)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _wallet(self, number: int | None) -> LocalAccount:
+        return self.hot if number is None else self.deposit(number)
 
     def _derived(self, path: str) -> LocalAccount:
         account: LocalAccount = Account.from_key(key_from_seed(self._seed, path))

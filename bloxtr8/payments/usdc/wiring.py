@@ -52,6 +52,7 @@ class UsdcParts:
     prover: Prover
     network: Network
     custody: Custody
+    sweeper: Sweeper | None
     loops: dict[str, Callable[[], Awaitable[None]]]
     closing: tuple[Close, ...]
 
@@ -86,11 +87,13 @@ def put_together(
     closing: list[Close] = [node.close for node in nodes]
     loops: dict[str, Callable[[], Awaitable[None]]] = {}
     custody: Custody
+    sweeper: Sweeper | None = None
     if base.custody == ONCHAIN and not keys:
         custody = OnchainRecords(PostgresOutgoing(), nodes[0], network)
     elif base.custody == ONCHAIN:
-        custody, sweeper = _onchain(settings, prover, network)
-        loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(sweeper, accounts))
+        custody, own = _onchain(settings, prover, network)
+        loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(own, accounts))
+        sweeper = own
     else:
         custodian = HttpCustodian(settings.custodian, base, prover, clock)
         closing.append(custodian.close)
@@ -101,7 +104,9 @@ def put_together(
     loops["usdc-watcher"] = lambda: leadership.lead(_WATCH, lambda: watcher.run(base.poll_s))
     parts = Parts(custody, accounts, watcher, nodes[0], screening, PostgresWallets(clock))
     rail = UsdcRail(parts, livemode=settings.stripe.livemode)
-    return UsdcParts(rail, watcher, accounts, prover, network, custody, loops, tuple(closing))
+    return UsdcParts(
+        rail, watcher, accounts, prover, network, custody, sweeper, loops, tuple(closing)
+    )
 
 
 def _onchain(
@@ -112,9 +117,9 @@ def _onchain(
     wallets = Wallets.load(Path(base.keystore_file), password)
     numbers = PostgresNumbers()
     sender = Sender(PostgresOutgoing(), wallets, prover, network, fee_max_wei=base.fee_max_wei)
-    custody = OnchainCustodian(wallets, numbers, sender, network)
+    custody = OnchainCustodian(numbers, sender, network)
     alarms = Alarms(base.gas_alert_wei, base.float_max_minor)
-    return custody, Sweeper(sender, numbers, network, str(wallets.hot.address), alarms)
+    return custody, Sweeper(sender, numbers, network, alarms)
 
 
 def _screening(

@@ -83,6 +83,7 @@ class ChainTransaction(Created):
     stage = fields.CharField(max_length=10, db_default="RESERVED")
     hashes = fields.JSONField[list[str]]()
     sent_block = fields.BigIntField(db_default=0)
+    signed = fields.TextField(db_default="")
     updated_at = fields.DatetimeField(db_default=Now())
 
     class Meta:

@@ -145,14 +145,14 @@ async def test_crash_at_every_write_pays_exactly_once(world: World, step: int, a
     crashes = 0
     for _ in range(6):
         # A new process each time: nothing is left but what is stored.
-        custodian = OnchainCustodian(world.keys, world.numbers, world.new_sender(), world.network)
+        custodian = OnchainCustodian(world.numbers, world.new_sender(), world.network)
         try:
             await custodian.transfer(wanted)
         except Crash:
             crashes += 1
         world.finalize()
     assert crashes == 1, "the crash came about"
-    custodian = OnchainCustodian(world.keys, world.numbers, world.new_sender(), world.network)
+    custodian = OnchainCustodian(world.numbers, world.new_sender(), world.network)
     assert isinstance(await custodian.look_up(wanted.operation_id), Confirmed)
     assert await world.balance(SELLER) == 100 * USDC
     assert await world.chain.next_nonce(world.hot) == 1
@@ -203,7 +203,7 @@ async def test_reserved_and_never_sent_is_sent_by_the_sweeper(world: World) -> N
     world.fund_hot(1000 * USDC)
     world.outgoing = CrashingStore(1, after=True)
     wanted = order()
-    custodian = OnchainCustodian(world.keys, world.numbers, world.new_sender(), world.network)
+    custodian = OnchainCustodian(world.numbers, world.new_sender(), world.network)
     with pytest.raises(Crash):
         await custodian.transfer(wanted)
     await _sweeper(world).step([])
@@ -211,7 +211,7 @@ async def test_reserved_and_never_sent_is_sent_by_the_sweeper(world: World) -> N
 
 
 def _sweeper(world: World) -> Sweeper:
-    return Sweeper(world.new_sender(), world.numbers, world.network, world.hot, Alarms(0, 0))
+    return Sweeper(world.new_sender(), world.numbers, world.network, Alarms(0, 0))
 
 
 # Stuck, replaced, reorganised.

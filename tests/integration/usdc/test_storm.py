@@ -113,9 +113,7 @@ async def test_payouts_in_a_storm_are_paid_once(world: World, seed: int) -> None
     ]
     for _ in range(_ACTIONS):
         if chance.random() < 0.5:
-            custodian = OnchainCustodian(
-                world.keys, world.numbers, world.new_sender(), world.network
-            )
+            custodian = OnchainCustodian(world.numbers, world.new_sender(), world.network)
             order = chance.choice(orders)
             if chance.random() < 0.5:
                 await custodian.transfer(order)
@@ -124,7 +122,7 @@ async def test_payouts_in_a_storm_are_paid_once(world: World, seed: int) -> None
         else:
             trouble(world, chance)
     calm(world)
-    custodian = OnchainCustodian(world.keys, world.numbers, world.new_sender(), world.network)
+    custodian = OnchainCustodian(world.numbers, world.new_sender(), world.network)
     for _ in range(4):
         for order in orders:
             await custodian.transfer(order)

@@ -114,8 +114,8 @@ class World:
         self.numbers = MemoryNumbers()
         self.keys = Wallets(bytes(range(32)))
         self.sender = self.new_sender()
-        self.onchain = OnchainCustodian(self.keys, self.numbers, self.sender, self.network)
-        self.sweeper = Sweeper(self.sender, self.numbers, self.network, self.hot, Alarms(10**15, 0))
+        self.onchain = OnchainCustodian(self.numbers, self.sender, self.network)
+        self.sweeper = Sweeper(self.sender, self.numbers, self.network, Alarms(10**15, 0))
         self.log_blocks = log_blocks
         self.custody: Custody = self.onchain
         self.watcher = self.new_watcher()
