@@ -1,13 +1,17 @@
-"""What runs beside the streams for people: the audit chain, old proofs, broken uploads."""
+"""What runs beside the streams for people: the audit chain, old proofs, broken uploads, exports."""
+
+from functools import partial
 
 from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.clockwork import Sweep, forever
+from bloxtr8.market.exports import Exports
 from bloxtr8.market.sweeps import ProofSweeper
 from bloxtr8.messaging.app import BloxtrApp
 from bloxtr8.store.audit_chain import Sealer
 from bloxtr8.store.objects import ObjectStore
 
 _BROKEN_UPLOADS_EVERY_S = 600.0
+_EXPORTS_EVERY_S = 5.0
 
 
 def register(app: BloxtrApp) -> None:
@@ -15,9 +19,12 @@ def register(app: BloxtrApp) -> None:
     app.on_close(objects.close)
     evidence = EvidenceFiles(objects, app.clock)
 
-    async def sweep_uploads() -> None:
-        await forever(Sweep("uploads", _BROKEN_UPLOADS_EVERY_S, evidence.sweep))
-
+    exports = Exports(objects, app.clock)
+    for sweep in (
+        Sweep("uploads", _BROKEN_UPLOADS_EVERY_S, evidence.sweep),
+        Sweep("exports", _EXPORTS_EVERY_S, exports.work),
+        Sweep("old_exports", _BROKEN_UPLOADS_EVERY_S, exports.sweep),
+    ):
+        app.background(sweep.name, partial(forever, sweep))
     app.background("audit_chain", Sealer(app.clock).run)
     app.background("proofs", ProofSweeper(app.clock).run)
-    app.background("uploads", sweep_uploads)

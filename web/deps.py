@@ -11,6 +11,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.contracts.vault import Vault
 from bloxtr8.disputes.files import EvidenceFiles
+from bloxtr8.market.exports import Exports
 from bloxtr8.market.market import Market
 from bloxtr8.market.place import Marketplace
 from bloxtr8.messaging.signatures import Keyring
@@ -120,6 +121,10 @@ class Deps:
     def vault(self) -> Vault:
         assert self.documents is not None, "the process serves the API"
         return self.documents
+
+    @property
+    def exports(self) -> Exports:
+        return Exports(self.objects, self.clock)
 
     @property
     def evidence(self) -> EvidenceFiles:
