@@ -64,6 +64,17 @@ def if_match(call: Call) -> int:
     return int(match[1])
 
 
+async def learn_membership(call: Call, guild_id: UUID | None = None) -> None:
+    """Ask Discord whether the caller is in the guild, or that of the listing in the path."""
+    if call.identity is None:
+        return
+    user_id, memberships = UUID(call.identity.user_id), call.deps.market.memberships
+    if guild_id is not None:
+        await memberships.learn(user_id, guild_id)
+    elif "listing_id" in call.request.match_info:
+        await memberships.learn_of_listing(user_id, named(call, "listing_id"))
+
+
 def named(call: Call, parameter: str) -> UUID | str:
     """Return what the path names, by id or by reference; raises NotFound for neither."""
     text = call.parameter(parameter)

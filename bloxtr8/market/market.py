@@ -16,6 +16,7 @@ from bloxtr8.market.events import Events
 from bloxtr8.market.experiences import Experiences
 from bloxtr8.market.freezing import Effect, Freezing
 from bloxtr8.market.linking import GroupConsent, Linking
+from bloxtr8.market.memberships import Memberships
 from bloxtr8.market.roblox_accounts import Tools
 from bloxtr8.market.signin import SignIn
 from bloxtr8.market.standing import Lock, Standing, Tier
@@ -54,6 +55,7 @@ class Market:
     experiences: Experiences
     freezing: Freezing
     looks: Looks
+    memberships: Memberships
     http: Outbound = field(repr=False)
 
     async def require_tier(
@@ -130,6 +132,7 @@ def make_market(
         experiences=Experiences(api, looks),
         freezing=Freezing(events, signer, effects.frozen),
         looks=looks,
+        memberships=Memberships(discord, clock),
         http=http,
     )
 

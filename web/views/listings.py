@@ -25,6 +25,7 @@ async def create(call: Call) -> Reply:
     body: NewListingIn = call.body
     new = body.listing()
     user_id = UUID(call.caller.user_id)
+    await trading.learn_membership(call, new.guild_id)
     found = await evidence.of_owner(call.deps.place, user_id, new.universe_id, "LISTING")
 
     async def work(change: Change) -> Reply:
@@ -45,6 +46,7 @@ async def list_listings(call: Call) -> Reply:
         # A NUL cannot be part of a text in the database, nor of any listing.
         wanted = replace(wanted, q=wanted.q.replace("\0", " "))
     part = Slice(query.sort, query.limit + 1, _position(call, query))
+    await trading.learn_membership(call, wanted.guild_id)
     rows = await search.listings(viewer.user_id, wanted, part, call.now)
     column = "created_at" if query.sort == "newest" else "price_minor"
     shown, cursor = pages.cut(call, rows, lambda row: [_key_text(row[column]), str(row["id"])])
@@ -62,6 +64,9 @@ async def edit(call: Call) -> Reply:
     body: ListingChange = call.body
     version, values = trading.if_match(call), body.values()
     listing_id = id_of(call, "listing_id")
+    guild_id = values.get("guild_id")
+    if isinstance(guild_id, UUID):
+        await trading.learn_membership(call, guild_id)
 
     async def work(change: Change) -> Reply:
         await listings.edit(change, listing_id, version, values)
@@ -113,26 +118,33 @@ async def snapshots(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     row = await visible(call, viewer)
     inside = viewer.staff or viewer.user_id == row["seller_id"]
+    party = inside or await _is_buyer(row["id"], viewer)
     rows = await database.fetch(
         "SELECT s.* FROM roblox_snapshots s WHERE s.id = $1 OR s.id IN"
         " (SELECT snapshot_id FROM contracts WHERE listing_id = $2)"
         " OR ($3 AND s.universe_id = $4 AND s.for_user_id = $5)"
+        # What was seen after a delivery, for whom it was delivered to.
+        " OR ($6 AND s.id IN (SELECT t.id FROM roblox_snapshots t JOIN contracts c"
+        "   ON c.buyer_id = t.for_user_id AND c.listing_id = $2 AND ($3 OR c.buyer_id = $7)"
+        "   WHERE t.universe_id = $4 AND t.purpose IN ('DELIVERED', 'RELEASED')))"
         " ORDER BY s.taken_at DESC, s.id DESC LIMIT 100",
         row["snapshot_id"],
         row["id"],
         inside,
         row["universe_id"],
         row["seller_id"],
+        party,
+        viewer.user_id,
     )
-    if not inside:
-        inside = await _is_buyer(row["id"], viewer)
-    if not inside:
+    if not party:
         rows = [found for found in rows if found["id"] == row["snapshot_id"]]
-    items = [trading_present.evidence(found, inside=inside) for found in rows]
+    items = [trading_present.evidence(found, inside=party) for found in rows]
     return Reply(EvidenceList(items=items))
 
 
 async def watch(call: Call) -> Reply:
+    await trading.learn_membership(call)
+
     async def work(change: Change) -> Reply:
         await watches.watch(change, id_of(call, "listing_id"))
         return Reply(None, 204)
@@ -164,6 +176,8 @@ async def visible(call: Call, viewer: Viewer) -> Row:
     row = await search.listing(trading.named(call, "listing_id"))
     if row is None:
         raise NotFound
+    if row["guild_id"] is not None and row["seller_id"] != viewer.user_id:
+        await trading.learn_membership(call, row["guild_id"])
     async with database.transaction() as tx:
         seen = await visibility.may_read(tx, viewer.user_id, row, call.now, staff=viewer.staff)
     if not seen:

@@ -36,6 +36,7 @@ from web.views.listings import visible
 
 async def submit(call: Call) -> Reply:
     body: OfferIn = call.body
+    await trading.learn_membership(call)
 
     async def work(change: Change) -> Reply:
         row = await offers.submit(change, id_of(call, "listing_id"), body.proposal())
@@ -130,6 +131,7 @@ async def read_draft(call: Call) -> Reply:
 async def save_draft(call: Call) -> Reply:
     body: DraftIn = call.body
     draft = Draft(body.proposal(), UUID(body.parent_id) if body.parent_id else None)
+    await trading.learn_membership(call)
 
     async def work(change: Change) -> Reply:
         return _draft(await drafts.save(change, id_of(call, "listing_id"), draft))
