@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, TierRequired, UpstreamUnavailable, ValidationFailed
-from bloxtr8.roblox import details
-from bloxtr8.roblox.api import Page, Refused, RobloxApi
+from bloxtr8.roblox import details, kept
+from bloxtr8.roblox.api import OwnerType, Page, Refused, RobloxApi
 from bloxtr8.roblox.client import ACTION_S, RobloxUnknown
 from bloxtr8.roblox.details import Details, Looks
 from bloxtr8.store.database import fetchrow
@@ -40,9 +41,10 @@ _Part = tuple[Sequence[Details], bool]
 class Experiences:
     """Pickers and look-ups. Nothing here decides about ownership."""
 
-    def __init__(self, api: RobloxApi, looks: Looks) -> None:
+    def __init__(self, api: RobloxApi, looks: Looks, clock: Clock) -> None:
         self._api = api
         self._looks = looks
+        self._clock = clock
 
     async def of_user(self, user_id: UUID, source: str) -> Found:
         """Return the public experiences of a user's Roblox account or of its groups.
@@ -75,7 +77,7 @@ class Experiences:
         try:
             async with asyncio.timeout(ACTION_S):
                 universe_id = await self._universe(named)
-                found = await self._looks.details(universe_id) if universe_id else None
+                found = await self._seen(universe_id) if universe_id else None
         except (RobloxUnknown, TimeoutError):
             raise UpstreamUnavailable(retry_after_s=30) from None
         if found is None:
@@ -93,6 +95,16 @@ class Experiences:
                 raise NotFound("Roblox knows no such group.")
             raise UpstreamUnavailable(retry_after_s=30)
 
+    async def _seen(self, universe_id: int) -> Details | None:
+        now = self._clock.now()
+        known = await kept.one(universe_id, now)
+        if known is not None:
+            return known
+        found = await self._looks.details(universe_id)
+        if found is not None:
+            await kept.keep_one(found, now)
+        return found
+
     async def _universe(self, named: Named) -> int | None:
         if named.universe_id is not None:
             return named.universe_id
@@ -105,18 +117,33 @@ class Experiences:
     async def _parts(self, roblox_id: int, source: str) -> AsyncIterator[_Part]:
         """Yield (experiences, whether that is all) from each list that Roblox has."""
         if source == "USER":
-            async for page in self._pages("USER", roblox_id):
-                yield page
+            async for part in self._owned("USER", roblox_id):
+                yield part
             return
         groups = await self._api.groups_of(roblox_id)
         for group in groups[:_GROUPS_MAX]:
             try:
-                async for page in self._pages("GROUP", group.id):
-                    yield page
+                async for part in self._owned("GROUP", group.id):
+                    yield part
             except RobloxUnknown:
                 yield (), False
         if len(groups) > _GROUPS_MAX:
             yield (), False
+
+    async def _owned(self, kind: OwnerType, owner_id: int) -> AsyncIterator[_Part]:
+        """Yield an owner's experiences, remembered for ten minutes when they are all there."""
+        now = self._clock.now()
+        known = await kept.owned(kind, owner_id, now)
+        if known is not None:
+            yield known, True
+            return
+        found: list[Details] = []
+        async for part, whole in self._pages(kind, owner_id):
+            found += part
+            yield part, whole
+            if not whole:
+                return
+        await kept.keep_owned(kind, owner_id, found, now)
 
     async def _pages(self, kind: str, owner_id: int) -> AsyncIterator[_Part]:
         cursor = ""

@@ -129,7 +129,7 @@ def make_market(
         sign_in=SignIn(discord, keys, events, clock),
         linking=Linking(openid, keys, tools, clock, checks.use),
         verifier=verifier,
-        experiences=Experiences(api, looks),
+        experiences=Experiences(api, looks, clock),
         freezing=Freezing(events, signer, effects.frozen),
         looks=looks,
         memberships=Memberships(discord, clock),

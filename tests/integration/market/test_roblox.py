@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -300,3 +301,26 @@ async def test_risk_adds_up(people: People) -> None:
         "NO_VISITS": 10,
     }
     assert (snapshot.risk.score, snapshot.risk.level) == (95, "HIGH")
+
+
+async def test_pickers_and_look_ups_are_remembered_for_ten_minutes(people: People) -> None:
+    browser = await people.linked(7001)
+    people.experience(501, 7001)
+    group = people.group(31, 7001)
+    people.experience(502, group.id, owner_type="GROUP")
+
+    async def look() -> list[Any]:
+        own = await (await browser.get("/api/v1/me/experiences")).json()
+        groups = await (await browser.get("/api/v1/me/experiences?source=GROUPS")).json()
+        answer = await browser.post("/api/v1/experiences/resolve", {"universe_id": "501"})
+        return [own, groups, await answer.json()]
+
+    first = await look()
+    asked = [path for path in people.roblox.asked if "/groups/roles" not in path]
+    people.roblox.world.experiences[501].name = "Renamed"
+    assert await look() == first
+    assert [path for path in people.roblox.asked if "/groups/roles" not in path] == asked
+    people.clock.advance(timedelta(minutes=10, seconds=1))
+    await browser.post("/auth/refresh")
+    own, _, one = await look()
+    assert (own["items"][0]["name"], one["name"]) == ("Renamed", "Renamed")
