@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "BLOXTR8_"
@@ -93,13 +93,30 @@ class BaseChainSettings(BaseModel):
     connect_timeout_s: float = Field(3.0, gt=0)
     timeout_s: float = Field(10.0, gt=0)
     log_blocks: int = Field(2000, ge=64, description="asked for at once; nodes have limits")
-    keystore_file: str = Field("", description="onchain: encrypted seed of the wallets (Web3 V3)")
+    keystore_file: str = Field(
+        "", description="onchain: encrypted seed of the wallets (Web3 V3; with KMS: its ciphertext)"
+    )
     keystore_password: SecretStr = SecretStr("")
     fee_max_wei: int = Field(5 * 10**9, gt=0, description="onchain: never offered more per gas")
     gas_alert_wei: int = Field(10**16, ge=0, description="onchain: hot wallet below this: alert")
     float_max_minor: int = Field(
         0, ge=0, description="onchain: hot wallet above this: alert; 0: never"
     )
+
+
+class KmsSettings(BaseModel):
+    """AWS KMS, for self-custody without keys on our machines; never set where pages are served."""
+
+    hot_key: str = Field(
+        "", description="of the hot wallet: id or ARN of an ECC_SECG_P256K1 key; empty: no KMS"
+    )
+    seed_key: str = Field("", description="id or ARN of the key that the deposits' seed is under")
+    endpoint_url: str = Field("", description="empty: Amazon's")
+    region: str = "eu-central-1"
+    access_key_id: str = Field("", description="empty: as the machine's role says")
+    secret_access_key: SecretStr = SecretStr("")
+    connect_timeout_s: float = Field(2.0, gt=0)
+    timeout_s: float = Field(5.0, gt=0)
 
 
 class CustodianSettings(BaseModel):
@@ -202,7 +219,12 @@ class Settings(BaseSettings):
     """Everything a process of Bloxtr8 can be told."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", env_file=None
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        env_file=None,
+        # What is wrong is named, never shown: it may be a secret.
+        hide_input_in_errors=True,
     )
 
     mode: Literal["sandbox", "live"] = Field("sandbox", description="live refuses time travel")
@@ -215,6 +237,7 @@ class Settings(BaseSettings):
     web: WebSettings = Field(default_factory=WebSettings)
     stripe: StripeSettings = Field(default_factory=StripeSettings)
     base: BaseChainSettings = Field(default_factory=BaseChainSettings)
+    kms: KmsSettings = Field(default_factory=KmsSettings)
     custodian: CustodianSettings = Field(default_factory=CustodianSettings)
     screening: ScreeningSettings = Field(default_factory=ScreeningSettings)
     reconciliation: ReconciliationSettings = Field(default_factory=ReconciliationSettings)
@@ -224,6 +247,17 @@ class Settings(BaseSettings):
     policy: PolicySettings = Field(default_factory=PolicySettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)
+
+    @model_validator(mode="after")
+    def _keys_stay_away_from_pages(self) -> "Settings":
+        """Refuse wallets' keys where pages are served; in the sandbox one process does all."""
+        serves = self.role == "web" or (self.mode == "live" and self.role == "all")
+        if serves and (self.base.keystore_password.get_secret_value() or self.kms.hot_key):
+            raise ValueError(
+                "wallet keys (BLOXTR8_BASE__KEYSTORE_PASSWORD, BLOXTR8_KMS__HOT_KEY) belong to"
+                " workers of role `agents` only"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

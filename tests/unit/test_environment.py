@@ -44,3 +44,29 @@ def test_other_variables_of_ours_are_not_handed_on(monkeypatch: pytest.MonkeyPat
 
 def test_the_example_keeps_secrets_empty() -> None:
     assert "BLOXTR8_STRIPE__API_KEY=\n" in environment.example()
+
+
+@pytest.mark.parametrize(
+    ("mode", "role", "allowed"),
+    [
+        ("sandbox", "all", True),
+        ("sandbox", "agents", True),
+        ("sandbox", "web", False),
+        ("live", "agents", True),
+        ("live", "all", False),
+        ("live", "web", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["BASE__KEYSTORE_PASSWORD", "KMS__HOT_KEY"])
+def test_wallet_keys_stay_away_from_pages(
+    monkeypatch: pytest.MonkeyPatch, mode: str, role: str, *, allowed: bool, name: str
+) -> None:
+    monkeypatch.setenv("BLOXTR8_MODE", mode)
+    monkeypatch.setenv("BLOXTR8_ROLE", role)
+    monkeypatch.setenv(f"BLOXTR8_{name}", "canary-of-a-key")
+    if allowed:
+        assert Settings().role == role
+        return
+    with pytest.raises(ValueError, match="role `agents` only") as refused:
+        Settings()
+    assert "canary" not in str(refused.value)

@@ -18,6 +18,7 @@ from bloxtr8.payments.screening.trm import TrmScreener
 from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
 from bloxtr8.payments.usdc.custody import Custody
 from bloxtr8.payments.usdc.http_custodian import HttpCustodian
+from bloxtr8.payments.usdc.kms import KmsKeys
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.onchain import OnchainCustodian, OnchainRecords
 from bloxtr8.payments.usdc.pg_accounts import PostgresAccounts
@@ -28,7 +29,7 @@ from bloxtr8.payments.usdc.proofs import Prover
 from bloxtr8.payments.usdc.rail import Parts, UsdcRail
 from bloxtr8.payments.usdc.sending import Sender
 from bloxtr8.payments.usdc.sweeps import Alarms, Sweeper
-from bloxtr8.payments.usdc.wallets import Wallets
+from bloxtr8.payments.usdc.wallets import Keys, Wallets
 from bloxtr8.payments.usdc.watcher import Watcher
 from bloxtr8.store import leadership
 
@@ -91,7 +92,9 @@ def put_together(
     if base.custody == ONCHAIN and not keys:
         custody = OnchainRecords(PostgresOutgoing(), nodes[0], network)
     elif base.custody == ONCHAIN:
-        custody, own = _onchain(settings, prover, network)
+        wallets = _keys(settings)
+        closing.append(wallets.close)
+        custody, own = _onchain(settings, wallets, prover, network)
         loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(own, accounts))
         sweeper = own
     else:
@@ -109,12 +112,17 @@ def put_together(
     )
 
 
+def _keys(settings: Settings) -> Keys:
+    path = Path(settings.base.keystore_file)
+    if settings.kms.hot_key:
+        return KmsKeys(settings.kms, path)
+    return Wallets.load(path, settings.base.keystore_password.get_secret_value())
+
+
 def _onchain(
-    settings: Settings, prover: Prover, network: Network
+    settings: Settings, wallets: Keys, prover: Prover, network: Network
 ) -> tuple[OnchainCustodian, Sweeper]:
     base = settings.base
-    password = base.keystore_password.get_secret_value()
-    wallets = Wallets.load(Path(base.keystore_file), password)
     numbers = PostgresNumbers()
     sender = Sender(PostgresOutgoing(), wallets, prover, network, fee_max_wei=base.fee_max_wei)
     custody = OnchainCustodian(numbers, sender, network)

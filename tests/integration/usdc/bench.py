@@ -15,6 +15,7 @@ from bloxtr8.config import (
     BaseChainSettings,
     CustodianSettings,
     KeysSettings,
+    KmsSettings,
     PostgresSettings,
     ScreeningSettings,
     Settings,
@@ -193,7 +194,12 @@ def usdc(minor: int) -> common.Money:
 
 @asynccontextmanager
 async def open_usdc_bench(
-    dsn: str, folder: Path, *, looks_by_itself: bool = True, **base: Any
+    dsn: str,
+    folder: Path,
+    kms: KmsSettings | None = None,
+    *,
+    looks_by_itself: bool = True,
+    **base: Any,
 ) -> AsyncIterator[UsdcBench]:
     """`base`: settings of the chain that differ; `looks_by_itself`: whether the custodian does."""
     clock = ManualClock(NOW)
@@ -208,6 +214,7 @@ async def open_usdc_bench(
         await screening.start()
         undo.push_async_callback(screening.stop)
         settings = _settings(dsn, folder, chain, custodian, screening, base)
+        settings.kms = kms or settings.kms
         await database.open_database(settings)
         undo.push_async_callback(database.close_database)
         store = PostgresStore(KEYRING.signer(common.PRODUCER_PAYMENTS), clock)

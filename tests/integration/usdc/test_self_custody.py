@@ -31,6 +31,7 @@ class Vault:
         self.desk = desk
         self.bench = desk.bench
         self.hot = hot
+        self._restarted: list[UsdcParts] = []
 
     async def trade(self) -> UsdcTrade:
         return await UsdcTrade(self.bench).create()
@@ -59,7 +60,12 @@ class Vault:
             self.bench.settings, self.bench.store, self.bench.clock, self.bench.executor.wake
         )
         self.bench.usdc = made
+        self._restarted.append(made)
         return made
+
+    async def close(self) -> None:
+        for made in self._restarted:
+            await made.close()
 
     async def rows(self, kind: str) -> list[dict[str, Any]]:
         return await database.fetch(
@@ -71,7 +77,7 @@ class Vault:
 async def open_vault(dsn: str, folder: Path) -> AsyncIterator[Vault]:
     keystore = folder / "wallets.json"
     create_keystore(keystore, PASSWORD, iterations=2)
-    base = {
+    base: dict[str, Any] = {
         "custody": "onchain",
         "keystore_file": str(keystore),
         "keystore_password": SecretStr(PASSWORD),
@@ -79,7 +85,9 @@ async def open_vault(dsn: str, folder: Path) -> AsyncIterator[Vault]:
     }
     async with open_desk(dsn, folder, **base) as desk:
         hot = str(Wallets.load(keystore, PASSWORD).hot.address).lower()
-        yield Vault(desk, hot)
+        made = Vault(desk, hot)
+        yield made
+        await made.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bloxtr8.config import KmsSettings
 from bloxtr8.ledger.check import check
 from bloxtr8.payments.reconciliation import wiring
 from bloxtr8.payments.reconciliation.model import ProviderSilent, Report
@@ -60,8 +61,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(dsn: str, folder: Path, **base: Any) -> AsyncIterator[Desk]:
-    async with open_usdc_bench(dsn, folder, **base) as bench:
+async def open_desk(
+    dsn: str, folder: Path, kms: KmsSettings | None = None, **base: Any
+) -> AsyncIterator[Desk]:
+    async with open_usdc_bench(dsn, folder, kms, **base) as bench:
         settings = bench.settings.model_copy(deep=True)
         settings.reconciliation.look_again_s = 0
         made = wiring.make(settings, bench.clock, KEYRING)
