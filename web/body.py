@@ -33,10 +33,14 @@ async def read_raw(request: web.Request, bytes_max: int) -> bytes:
         raise BodyTooLarge(f"A body here may have {bytes_max} bytes.")
     parts = bytearray()
     # Read in pieces: a chunked or compressed body does not say its length.
-    async for chunk in request.content.iter_chunked(16 * 1024):
-        parts += chunk
-        if len(parts) > bytes_max:
-            raise BodyTooLarge(f"A body here may have {bytes_max} bytes.")
+    try:
+        async for chunk in request.content.iter_chunked(16 * 1024):
+            parts += chunk
+            if len(parts) > bytes_max:
+                raise BodyTooLarge(f"A body here may have {bytes_max} bytes.")
+    except web.RequestPayloadError:
+        # Not what its encoding or its chunks promise.
+        raise MalformedJson("The body cannot be decoded.") from None
     return bytes(parts)
 
 

@@ -28,6 +28,9 @@ def text(source: JSON, name: str, *, required: bool = True) -> str:
         return ""
     if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX or (required and not value):
         raise BadObject(f"{name} is not a text of that length")
+    if not value.isprintable():
+        # No store and no message takes a NUL or half a surrogate pair.
+        raise BadObject(f"{name} has characters that no text has")
     return value
 
 

@@ -81,6 +81,6 @@ def _text(body: Any, name: str) -> str:
     found = body.get(name) if isinstance(body, dict) else None
     if not isinstance(found, str) or not 0 < len(found) <= _NAME_CHARACTERS_MAX:
         raise BadCall(f"{name} is missing")
-    if not found.isascii():
-        raise BadCall(f"{name} is ASCII")
+    if not (found.isascii() and found.isprintable()):
+        raise BadCall(f"{name} is printable ASCII")
     return found

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from bloxtr8.escrow import states
+from bloxtr8.payments.http_json import Limits
 from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.custodian.node import NodeError
@@ -25,7 +27,8 @@ _WISHES = (
     *(Wish.TOO_LITTLE, Wish.TOO_MUCH, Wish.RISKY, Wish.LATE),
 )
 _PAYING = (states.AWAIT_FUNDS, states.CANCELLING, states.CANCELLED)
-_TIMEOUT_S = 0.4
+_TIMEOUT_S = 0.3
+_LIMITS = Limits(total_s=_TIMEOUT_S, tries=2, pause_first_s=0.005, pause_max_s=0.01)
 _FUNDS = 10**9 * USDC
 _SELLERS = 40
 
@@ -112,6 +115,13 @@ class UsdcBank:
         self._sent[trade.escrow_id] += amount
 
 
+def _hurry(bench: UsdcBench) -> None:
+    """Let clients wait and pause for a moment only: how long they do is tried elsewhere."""
+    rail: Any = bench.usdc.rail
+    for adapter in (rail._custody, *rail._screens._screeners):
+        adapter._client._limits = _LIMITS
+
+
 def trades_for(runs: int, random: Random) -> list[Trade]:
     """Return so many trades, each wish as often as any other."""
     return [
@@ -136,6 +146,7 @@ async def usdc_crowd(
     """Yield a crowd that has not started, on a database of its own."""
     random = Random(seed)
     async with open_usdc_bench(dsn, folder, looks_by_itself=False, timeout_s=_TIMEOUT_S) as bench:
+        _hurry(bench)
         bank = UsdcBank(bench, random)
         post = Post(bench.service, bench.clock, random, mode.way, name_of_custodian)
         bench.custodian.webhooks.send = post.take  # type: ignore[method-assign]

@@ -84,6 +84,7 @@ async def test_a_call_is_on_the_broker_before_it_is_answered(world: World) -> No
         {"Stripe-Signature": "v1=" + "0" * 64},
         signed(event(), secret="whsec_other"),
         signed(event(), age_s=301),
+        signed(event(), age_s=-3_600),
         signed(event("evt_another")),
     ],
 )
@@ -109,6 +110,22 @@ async def test_what_is_too_large_or_no_event(world: World) -> None:
     for body in (b"", b"{", b"[]", b"{}", b'{"id": 1}', b"[" * 50_000):
         answer = await world.client.post(PATH, data=body, headers=signed(body))
         await problem(answer, 400, "malformed_json")
+    assert world.process.publisher.sent == []
+
+
+@pytest.mark.parametrize("event_id", ["evt_\x00", "evt_\ud800", "evt_\n"])
+async def test_names_that_no_database_takes(world: World, event_id: str) -> None:
+    body = event(event_id)
+    answer = await world.client.post(PATH, data=body, headers=signed(body))
+    await problem(answer, 400, "malformed_json")
+    assert world.process.publisher.sent == []
+
+
+async def test_a_body_that_is_not_what_its_encoding_says(world: World) -> None:
+    body = b"\x1f\x8b no gzip at all"
+    headers = signed(body) | {"Content-Encoding": "gzip"}
+    answer = await world.client.post(PATH, data=body, headers=headers)
+    await problem(answer, 400, "malformed_json")
     assert world.process.publisher.sent == []
 
 
