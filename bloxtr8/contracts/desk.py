@@ -15,9 +15,8 @@ import structlog
 
 from bloxtr8 import telemetry
 from bloxtr8.contracts import messages
-from bloxtr8.contracts.paper.document import RELEASED, Sheet, Signed
-from bloxtr8.contracts.paper.pdf import NotDrawn
 from bloxtr8.contracts.paper.renderer import Renderer
+from bloxtr8.contracts.paper.sheet import RELEASED, NotDrawn, Sheet, Signed
 from bloxtr8.contracts.rows import COLUMNS, Row, on_contract, signatures
 from bloxtr8.contracts.vault import Vault
 from bloxtr8.contracts.voiding import RENDER_TASK

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from bloxtr8.clock import Clock
-from bloxtr8.contracts.paper.pdf import BYTES_MAX
+from bloxtr8.contracts.paper.sheet import BYTES_MAX
 from bloxtr8.contracts.rows import Row
 from bloxtr8.errors import ContractIntegrity
 from bloxtr8.store.objects import ObjectMissing, ObjectStore, ObjectTooLarge

@@ -17,6 +17,7 @@ from bloxtr8.config import (
     ClockSettings,
     KafkaSettings,
     KeysSettings,
+    PolicySettings,
     PostgresSettings,
     Settings,
     StripeSettings,
@@ -110,9 +111,7 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
             await provision.provision(settings.kafka)
         step.done("topics")
         stand_ins = await start_stand_ins(settings, clock, undo)
-        step.done(
-            f"Stripe, a chain, a custodian, screening and files at {stand_ins.stripe.base_url} …"
-        )
+        step.done(f"Stripe, a chain, Discord, Roblox, files … at {stand_ins.stripe.base_url} …")
         workers = _workers(settings, options, logs)
         for worker in workers:
             undo.callback(worker.stop)
@@ -187,6 +186,7 @@ def _settings(
             publishable_key=f"pk_test_{secrets.token_hex(12)}",
             webhook_secrets=[SecretStr(f"whsec_{secrets.token_hex(16)}")],
         ),
+        policy=PolicySettings(roblox_policy="2026-01"),
         keys=KeysSettings(directory=directory / "keys"),
         clock=ClockSettings(offset_file=str(directory / "clock")),
     )

@@ -11,7 +11,11 @@ from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.sandbox.chain import LocalChain, wallets
 from bloxtr8.sandbox.custodian import CustodianStandIn
+from bloxtr8.sandbox.discord import DiscordStandIn
+from bloxtr8.sandbox.discord import server as discord_server
 from bloxtr8.sandbox.objects import ObjectStandIn
+from bloxtr8.sandbox.roblox import RobloxStandIn
+from bloxtr8.sandbox.roblox import server as roblox_server
 from bloxtr8.sandbox.screening import ScreeningStandIn
 from bloxtr8.sandbox.stripe import StripeStandIn
 
@@ -23,13 +27,18 @@ _WATCH_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
-    """Stripe, a chain with USDC, a custodian on it, both screening providers, an S3 store."""
+    """Stripe, a chain with USDC, a custodian on it, both screening providers, an S3 store.
+
+    And Discord and Roblox, at which there is nobody at first.
+    """
 
     stripe: StripeStandIn
     chain: LocalChain
     custodian: CustodianStandIn
     screening: ScreeningStandIn
     objects: ObjectStandIn
+    discord: DiscordStandIn
+    roblox: RobloxStandIn
 
 
 async def start_stand_ins(settings: Settings, clock: Clock, undo: AsyncExitStack) -> StandIns:
@@ -64,9 +73,27 @@ async def start_stand_ins(settings: Settings, clock: Clock, undo: AsyncExitStack
     objects = await asyncio.to_thread(ObjectStandIn)
     await asyncio.to_thread(objects.start)
     undo.callback(objects.stop)
-    made = StandIns(stripe, chain, custodian, screening, objects)
+    discord, roblox = DiscordStandIn(clock), RobloxStandIn(clock)
+    for stand_in in (discord, roblox):
+        await stand_in.start()
+        undo.push_async_callback(stand_in.stop)
+    made = StandIns(stripe, chain, custodian, screening, objects, discord, roblox)
     _point_at(settings, made)
+    _point_at_people(settings, made)
     return made
+
+
+def _point_at_people(settings: Settings, made: StandIns) -> None:
+    settings.discord.base = made.discord.base_url
+    settings.discord.client_id = discord_server.CLIENT_ID
+    settings.discord.client_secret = SecretStr(discord_server.CLIENT_SECRET)
+    settings.discord.bot_token = SecretStr(discord_server.BOT_TOKEN)
+    roblox, base = settings.roblox, made.roblox.base_url
+    roblox.client_id = roblox_server.CLIENT_ID
+    roblox.client_secret = SecretStr(roblox_server.CLIENT_SECRET)
+    roblox.api_key = SecretStr(roblox_server.API_KEY)
+    roblox.apis_base = roblox.games_base = roblox.groups_base = base
+    roblox.users_base = roblox.thumbnails_base = base
 
 
 def _point_at(settings: Settings, made: StandIns) -> None:

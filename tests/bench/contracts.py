@@ -9,8 +9,8 @@ import json
 import sys
 import time
 
-from bloxtr8.contracts.paper.document import Sheet
 from bloxtr8.contracts.paper.renderer import Renderer
+from bloxtr8.contracts.paper.sheet import Sheet
 from tests.unit.contracts.sheets import final_sheet, sheet, terms
 
 P95_MS_MAX = 500.0

@@ -13,50 +13,18 @@ import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from bloxtr8.contracts.paper import text
+from bloxtr8.contracts.paper.sheet import RELEASED, Sheet, Signed
 from bloxtr8.escrow import fees
 from bloxtr8.money import Money
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 _FOLDER = Path(__file__).parent / "templates"
-# SHA-256 of each released wording. A new wording is a new version; a released one never changes.
-RELEASED = {"v1": "cbd66d2e5284195aa098bbd7fc11e06b303b7c90725fb1a900b756d645de55f4"}
 _RAILS = {"STRIPE": "card payment (Stripe)", "USDC_BASE": "USDC on the Base network"}
 _PERCENT_BPS = 100
 
 
 class TemplateChanged(Exception):
     """A released wording is not what was released."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """One side's signature as it is printed."""
-
-    side: str
-    method: str
-    signed_at: datetime
-    interaction_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What a document is made from. `terms` as `bloxtr8.market.agreement` froze them.
-
-    With `signed` it is the final document over the draft whose hash is `draft_sha256`, which
-    `verify_url` tells about.
-    """
-
-    contract_id: str
-    ref: str
-    terms: dict[str, Any]
-    signed: tuple[Signed, ...] = ()
-    draft_sha256: str = ""
-    verify_url: str = ""
-
-    @property
-    def version(self) -> str:
-        """The wording's version."""
-        return str(self.terms["template_version"])
 
 
 @dataclass(frozen=True, slots=True)

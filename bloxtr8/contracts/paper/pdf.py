@@ -8,19 +8,14 @@ from xhtml2pdf import pisa
 from xhtml2pdf.config.resources import ResourceAccessPolicy
 
 from bloxtr8.contracts.paper import document
-from bloxtr8.contracts.paper.document import Sheet
 from bloxtr8.contracts.paper.fonts import faces
+from bloxtr8.contracts.paper.sheet import BYTES_MAX, NotDrawn, Sheet
 
-BYTES_MAX = 8 * 1024 * 1024
 _SECONDS_MAX = 15.0
 # Neither files nor addresses; the only picture is part of the document.
 _NOTHING = ResourceAccessPolicy(
     allow_remote=False, base_dir=None, max_render_seconds=_SECONDS_MAX, max_image_pixels=1_000_000
 )
-
-
-class NotDrawn(Exception):
-    """The document could not be drawn."""
 
 
 def draw(sheet: Sheet) -> bytes:

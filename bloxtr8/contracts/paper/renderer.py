@@ -5,10 +5,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from bloxtr8.contracts.paper import document, pdf
-from bloxtr8.contracts.paper.document import Sheet
-from bloxtr8.contracts.paper.fonts import faces
-from bloxtr8.contracts.paper.pdf import NotDrawn
+from bloxtr8.contracts.paper.sheet import NotDrawn, Sheet
 
 # The first document also waits for the process to start and load its typefaces.
 SECONDS_MAX = 20.0
@@ -33,7 +30,7 @@ class Renderer:
             loop = asyncio.get_running_loop()
             self._pool = self._pool or _pool()
             try:
-                drawing = loop.run_in_executor(self._pool, pdf.draw, sheet)
+                drawing = loop.run_in_executor(self._pool, _draw, sheet)
                 return await asyncio.wait_for(drawing, self._seconds_max)
             except (TimeoutError, BrokenProcessPool) as error:
                 self._end()
@@ -65,6 +62,17 @@ def _pool() -> ProcessPoolExecutor:
     )
 
 
+# What draws is imported where it draws: it would take 60 MiB of every worker.
+
+
 def _prepare() -> None:
+    from bloxtr8.contracts.paper import document, fonts
+
     document.check_released()
-    faces()
+    fonts.faces()
+
+
+def _draw(sheet: Sheet) -> bytes:
+    from bloxtr8.contracts.paper import pdf
+
+    return pdf.draw(sheet)

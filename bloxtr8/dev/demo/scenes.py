@@ -8,8 +8,9 @@ from datetime import timedelta
 from bloxtr8.access import StaffRole
 from bloxtr8.dev.demo.observer import Observer
 from bloxtr8.dev.demo.storm import storm
-from bloxtr8.dev.play import Stage, Trade
+from bloxtr8.dev.play import Stage, Trade, newcomer
 from bloxtr8.dev.play.api import ApiProblem
+from bloxtr8.dev.play.negotiation import NegotiatedTrade
 from bloxtr8.sandbox.chain import wallets
 
 _FUNDING_TIME = timedelta(hours=72, minutes=5)
@@ -70,6 +71,28 @@ class Director:
 async def released(director: Director, scene: Scene) -> None:
     trade = await director.funded(scene, 125_000)
     director.tell(scene, "the seller hands the game over")
+    await trade.deliver()
+    director.tell(scene, "the buyer confirms, the seller is paid")
+    await trade.release()
+    await trade.until("RELEASED")
+
+
+async def from_sign_up(director: Director, scene: Scene) -> None:
+    """Two people whom nobody knows yet do everything over the public API."""
+    stage = director.stage
+    director.tell(scene, "two people sign up with Discord and link Roblox")
+    seller = await newcomer.arrive(stage, "Mira", 1)
+    buyer = await newcomer.arrive(stage, "Tom", 2)
+    director.tell(scene, "the seller opens a payout account; a day goes by")
+    await newcomer.become_payable(stage, seller)
+    trade = NegotiatedTrade(stage, buyer, seller, 125_000)
+    scene.trades.append(trade)
+    director.tell(scene, "a listing, an offer, a counter-offer, agreed")
+    await trade.negotiate(await trade.list(150_000), 110_000)
+    director.tell(scene, "both read the contract and sign it")
+    await trade.sign()
+    director.tell(scene, "the buyer pays, the seller hands the game over")
+    await trade.fund()
     await trade.deliver()
     director.tell(scene, "the buyer confirms, the seller is paid")
     await trade.release()
@@ -257,5 +280,6 @@ SCRIPT: tuple[tuple[Part, ...], ...] = (
     (Part("a webhook that never came", "RELEASED", never_told),),
     (Part("every message delivered twice", "RELEASED", stormy),),
     (Part("worker killed in the middle", "RELEASED", killed, disturbs=True),),
+    (Part("two strangers, from sign-up", "RELEASED", from_sign_up),),
     (Part("cancelled by time-out", "CANCELLED", timed_out),),
 )

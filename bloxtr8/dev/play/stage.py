@@ -24,6 +24,7 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 
 _EVENTUALLY_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.1
+_BROWSER_SECONDS_MAX = 30.0
 
 
 class Stage:
@@ -37,6 +38,21 @@ class Stage:
         self._http = http
         self._signer = Keyring.load(keys, create=False).signer(common.PRODUCER_CONTRACTS)
         self._trades = 0
+        self._browsers: list[aiohttp.ClientSession] = []
+
+    def browser(self) -> aiohttp.ClientSession:
+        """Return a browser without cookies; it is closed with the stage."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        browser = aiohttp.ClientSession(
+            cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=_BROWSER_SECONDS_MAX)
+        )
+        self._browsers.append(browser)
+        return browser
+
+    async def close(self) -> None:
+        for browser in self._browsers:
+            await browser.close()
+        await self.api.close()
 
     async def trade(self, price_minor: int, *, payee: bool = True) -> Trade:
         """Return a new trade between two new people; without `payee` the seller has no account."""
@@ -127,6 +143,6 @@ async def on_stage(stack: Stack) -> AsyncIterator[Stage]:
         yield stage
     finally:
         if stage is not None:
-            await stage.api.close()
+            await stage.close()
         await http.close()
         await database.close_database()

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from bloxtr8.config import S3Settings
 from bloxtr8.contracts.desk import Desk
-from bloxtr8.contracts.paper.pdf import NotDrawn
 from bloxtr8.contracts.paper.renderer import Renderer
+from bloxtr8.contracts.paper.sheet import NotDrawn
 from bloxtr8.contracts.vault import Vault, key_of
 from bloxtr8.dev import process
 from bloxtr8.errors import ContractNotReady, UpstreamUnavailable

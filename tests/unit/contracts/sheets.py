@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bloxtr8.contracts.paper.document import Sheet, Signed
+from bloxtr8.contracts.paper.sheet import Sheet, Signed
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _ID = "0195503e-4c00-7000-8000-00000000000{}"

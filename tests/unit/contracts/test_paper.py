@@ -12,7 +12,7 @@ import pytest
 from pypdf import PdfReader
 
 from bloxtr8.contracts.paper import document, pdf, text
-from bloxtr8.contracts.paper.document import Sheet
+from bloxtr8.contracts.paper.sheet import RELEASED, Sheet
 from tests.unit.contracts.sheets import final_sheet, sheet, terms
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -175,7 +175,7 @@ def test_released_wordings_are_as_they_were_released() -> None:
 
 
 def test_an_edited_wording_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(document.RELEASED, "v1", "0" * 64)
+    monkeypatch.setitem(RELEASED, "v1", "0" * 64)
     with pytest.raises(document.TemplateChanged):
         document.check_released()
 
