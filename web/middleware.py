@@ -20,6 +20,7 @@ from bloxtr8.errors import (
 )
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.store.database import is_transient
+from web import html
 from web.deps import DEPS
 from web.headers import is_shared
 from web.problems import problem_response
@@ -93,6 +94,9 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         told = error
     except Exception as error:
         told = _of_unexpected(error)
+    route = route_of(request)
+    if route is not None and route.page:
+        return html.error_page(told)
     return problem_response(
         told,
         origin=request.app[DEPS].settings.web.public_url.rstrip("/"),
@@ -129,10 +133,16 @@ def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
+def route_of(request: web.Request) -> Route | None:
+    """Return the entry that the request goes to, None when it goes nowhere."""
+    route = next(iter(getattr(request.match_info.handler, "args", ())), None)
+    return route if isinstance(route, Route) else None
+
+
 def is_stream(request: web.Request) -> bool:
     """Tell whether the answer goes on until somebody ends it."""
-    route = next(iter(getattr(request.match_info.handler, "args", ())), None)
-    return isinstance(route, Route) and route.stream
+    route = route_of(request)
+    return route is not None and route.stream
 
 
 def _route_name(request: web.Request) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel
 
 from bloxtr8.disputes.content import Intake, Upload
@@ -66,7 +67,7 @@ async def _read(request: web.Request, undo: AsyncExitStack) -> _Form:
                 await _take_file(form, part, undo)
             else:
                 await _take_field(form, part)
-    except (ValueError, AssertionError, web.HTTPException) as error:
+    except (ValueError, AssertionError, HttpProcessingError, web.HTTPException) as error:
         raise MalformedJson("The form is malformed.") from error
     return form
 

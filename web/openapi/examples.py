@@ -51,9 +51,13 @@ _FIELDS: dict[str, Any] = {
     "deposit_address": "0x52908400098527886E0F7030069857D2E4169EE7",
     "signature": "0x" + "1b" * 65,
     "until": _LATER,
+    "start": "22:00",
+    "end": "07:00",
+    "zone": "Europe/Berlin",
     "url": "https://www.roblox.com/games/16839312345/Skyline-Tycoon",
     "next_cursor": None,
     "missing_consents": [],
+    "question_id": None,
     "error": None,
     "ended_at": None,
 }
@@ -71,6 +75,7 @@ _MODELS: dict[str, Any] = {
     },
     "ListingChange": {"price": {"minor": 140_000, "currency": "USD"}},
     "Profile": {"display_name": "Mira", "timezone": "Europe/Berlin"},
+    "SignIn": {"document_sha256": _SHA, "consent": True},
     "ConsentGiven": {"document": "TERMS", "version": "2026-01"},
     "FindExperience": {"universe_id": "5795192361"},
     "Resolve": {

@@ -54,7 +54,7 @@ _LINKING: Errors = (
 )
 
 # By the beginning of method and path; every entry that fits counts.
-_OWN: dict[str, Errors] = {
+OWN: dict[str, Errors] = {
     "POST /webhooks/": (e.WebhookSignatureInvalid, e.MalformedJson, e.BodyTooLarge),
     "GET /auth/discord/callback": (*_OAUTH, e.SessionRevoked),
     "GET /auth/roblox/callback": (*_OAUTH, *_LINKING, e.SessionRevoked, e.NotFound),
@@ -127,7 +127,7 @@ def refusals(route: Route) -> list[type[Bloxtr8Error]]:
         found.add(e.RateLimited)
     if "{" in route.path:
         found.add(e.NotFound)
-    for start, own in _OWN.items():
+    for start, own in OWN.items():
         if route.name.startswith(start):
             found |= set(own)
     codes: dict[str, type[Bloxtr8Error]] = {error.code: error for error in found}

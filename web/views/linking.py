@@ -225,7 +225,9 @@ ROUTES = (
         body=GroupCheck,
         answer=people_answers.AuthorizeOut,
     ),
-    _page("GET", CALLBACK, roblox_callback, Who.ANYONE, "Roblox's answer", query=Callback),
+    _page(
+        "GET", CALLBACK, roblox_callback, Who.ANYONE, "Roblox's answer", query=Callback, status=303
+    ),
     _page("GET", _CONTINUE, continue_link, Who.ANYONE, "A link that was opened before"),
     _page("GET", "/link/done", done, Who.ANYONE, "What is linked now"),
     _page("GET", "/link/error", failed, Who.ANYONE, "Why nothing was linked"),

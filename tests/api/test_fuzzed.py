@@ -1,0 +1,127 @@
+"""The description held against the server: generated requests, answers as described."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from bloxtr8.dev.postgres import EmbeddedPostgres
+from bloxtr8.sandbox.objects import ObjectStandIn
+from tests.api.server import Server, running_server
+from web.application import ROUTES
+from web.openapi import described, make_document
+from web.problems import CONTENT_TYPE
+from web.routes import Route, Who
+
+# In all forms together; a longer run is asked for by name.
+EXAMPLES = int(os.environ.get("BLOXTR8_FUZZ_EXAMPLES", "50"))
+TIMEOUT_S = 40
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+BY_NAME = {route.name: route for route in described(ROUTES)}
+_REFUSED = ["400", "401", "403", "404", "406", "409", "410", "412", "413", "415", "422", "428"]
+# What these end is the caller's own session or account; the others are still needed.
+_ENDING = frozenset({"/auth/logout", "/auth/logout-all", "/api/v1/me/close"})
+
+_LETTERS = st.characters(categories=("L", "N", "P", "S"), exclude_characters="")
+schemathesis.openapi.format(
+    "text", st.text(_LETTERS, min_size=1, max_size=120).map(str.strip).filter(bool)
+)
+
+
+def _schema() -> Any:
+    config = SchemathesisConfig.from_dict(
+        {
+            "generation": {"mode": "all", "allow-x00": False, "with-security-parameters": False},
+            "checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}},
+            "phases": {"coverage": {"enabled": False}, "examples": {"enabled": False}},
+        }
+    )
+    document = make_document(ROUTES)
+    # A stream goes on, and has tests of its own.
+    document["paths"] = {
+        path: operations
+        for path, operations in document["paths"].items()
+        if not BY_NAME.get(f"GET {path}", next(iter(BY_NAME.values()))).stream
+    }
+    return schemathesis.openapi.from_dict(document, config=config)
+
+
+schema = _schema()
+
+
+@pytest.fixture(scope="module")
+def server(
+    postgres_server: EmbeddedPostgres,
+    object_server: ObjectStandIn,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    with running_server(postgres_server, object_server, tmp_path_factory) as running:
+        yield running
+
+
+@schema.parametrize()  # type: ignore[untyped-decorator]
+@hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_answers_are_as_described(case: Any, server: Server) -> None:
+    _judge(case, server)
+
+
+def _judge(case: Any, server: Server) -> None:
+    route = BY_NAME[f"{case.method.upper()} {case.path}"]
+    _name_real_things(case, server)
+    answer = case.call(
+        base_url=server.url,
+        headers=server.headers(_caller(route)),
+        timeout=TIMEOUT_S,
+        allow_redirects=False,
+    )
+    case.validate_response(answer, checks=CHECKS)
+    if answer.status_code >= 400 and not route.page and not route.also:
+        assert CONTENT_TYPE in answer.headers["content-type"][0], answer.text
+
+
+def _name_real_things(case: Any, server: Server) -> None:
+    """Let a path that may be any id name what there is, so that more than 404 is met."""
+    component = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
+    if component is None or component.mode.is_positive:
+        known = {name: server.parts[name] for name in case.path_parameters if name in server.parts}
+        case.path_parameters.update(known)
+
+
+def _caller(route: Route) -> str:
+    if route.path in _ENDING:
+        return "outsider"
+    if route.staff:
+        return "admin"
+    sellers = ("listings/{listing_id}", "/accept", "/decline", "/counter", "/experiences")
+    if route.who is Who.SELLER or any(part in route.path for part in sellers):
+        return "seller"
+    return "buyer"
