@@ -7,7 +7,7 @@ ARGS ?=
 JOBS ?= 2
 PYTEST := $(VENV)/bin/pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo dev test test-apache lint bench proto lock clean
+.PHONY: setup demo dev test test-apache lint bench proto openapi migrations lock clean
 
 setup: $(VENV)/.ready
 
@@ -26,6 +26,7 @@ lint: setup
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(PY) scripts/proto.py --check
+	@$(PY) scripts/migrations.py --check
 
 test: lint
 	@$(PYTEST) -m "not apache and not long" $(ARGS)
@@ -38,6 +39,13 @@ bench: setup
 
 proto: setup
 	@$(PY) scripts/proto.py
+
+openapi: setup
+	@$(PY) scripts/openapi.py
+
+# The SQL of the steps in bloxtr8/store/migrations; takes minutes.
+migrations: setup
+	@$(PY) scripts/migrations.py
 
 # uv resolves for every Python and platform at once; hashes, no registry address.
 lock: setup

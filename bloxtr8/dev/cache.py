@@ -1,4 +1,4 @@
-"""Where the local stack keeps what is costly to get: Kafka's jars, the schema's SQL."""
+"""Where the local stack keeps what is costly to get: Kafka's jars."""
 
 import os
 from pathlib import Path

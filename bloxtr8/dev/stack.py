@@ -27,7 +27,6 @@ from bloxtr8.dev import process
 from bloxtr8.dev.apache_kafka import ApacheKafka
 from bloxtr8.dev.kafka import InProcessKafka
 from bloxtr8.dev.postgres import EmbeddedPostgres
-from bloxtr8.dev.schema import migrate_database
 from bloxtr8.dev.stand_ins import StandIns, start_stand_ins
 from bloxtr8.dev.worker import Worker
 from bloxtr8.messaging import provision
@@ -100,10 +99,7 @@ async def running_stack(options: StackOptions, tell: Tell) -> AsyncIterator[Stac
         clock = SharedOffsetClock(Path(settings.clock.offset_file))
         Keyring.load(settings.keys.directory, create=True)
         TokenKeys.load(settings.keys.directory, create=True)
-        if options.directory is None:
-            await migrate_database(postgres.dsn(_DATABASE))
-        else:
-            await migrate(settings)
+        await migrate(settings)
         step.done("schema")
         if isinstance(kafka, InProcessKafka):
             kafka.create_topics(topic.name for topic in provision.wanted(settings.kafka))

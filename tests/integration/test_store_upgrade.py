@@ -5,12 +5,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from tortoise.context import TortoiseContext
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.dev.postgres import EmbeddedPostgres
-from bloxtr8.store import database, migrate
+from bloxtr8.store import migrate, steps
 
 _FIRST_RELEASE = "0002_guards"
 
@@ -29,14 +27,6 @@ ORDER BY 1, 2, 3
 """
 
 
-async def _migrate_to(settings: Settings, name: str) -> None:
-    config = database.tortoise_config(settings.postgres)
-    async with TortoiseContext() as context:
-        await context.init(config)
-        executor = MigrationExecutor(context.db(), config["apps"])
-        await executor.migrate(targets=[MigrationTarget("models", name)])
-
-
 async def _schema(dsn: str) -> list[tuple[str, str, str]]:
     connection = await asyncpg.connect(dsn)
     try:
@@ -48,7 +38,7 @@ async def _schema(dsn: str) -> list[tuple[str, str, str]]:
 async def test_the_first_release_upgrades_in_place(postgres_server: EmbeddedPostgres) -> None:
     dsn = postgres_server.create_database(f"u_{uuid4().hex[:12]}")
     settings = Settings(postgres=PostgresSettings(dsn=SecretStr(dsn)))
-    await _migrate_to(settings, _FIRST_RELEASE)
+    await migrate.migrate(settings, upto=_FIRST_RELEASE)
     user_id = uuid4()
     connection = await asyncpg.connect(dsn)
     await connection.execute("INSERT INTO users (id, display_name) VALUES ($1, 'Ada')", user_id)
@@ -76,3 +66,30 @@ async def test_the_first_release_upgrades_in_place(postgres_server: EmbeddedPost
     assert await _schema(dsn) == await _schema(fresh)
     for address in (dsn, fresh):
         postgres_server.drop_database(address)
+
+
+def test_the_sql_of_every_step_is_kept() -> None:
+    assert steps.stale() == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_the_sql_of_every_step_is_what_tortoise_has() -> None:
+    made = await steps.generate()
+    assert {name: steps.sql_of(name) for name in made} == made
+
+
+async def test_a_step_that_was_edited_goes_the_slow_way(
+    postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas = []
+    for slow in (False, True):
+        dsn = postgres_server.create_database(f"u_{uuid4().hex[:12]}")
+        settings = Settings(postgres=PostgresSettings(dsn=SecretStr(dsn)))
+        await migrate.migrate(settings, upto="0001_initial")
+        if slow:
+            monkeypatch.setattr(steps, "sql_of", lambda _name: None)
+        assert await migrate.migrate(settings, upto="0002_guards") == ["0002_guards"]
+        schemas.append(await _schema(dsn))
+        postgres_server.drop_database(dsn)
+    assert schemas[0] == schemas[1]

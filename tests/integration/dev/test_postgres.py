@@ -1,9 +1,6 @@
 """The embedded PostgreSQL: databases that nobody shares, and a life after a crash."""
 
-from pathlib import Path
-
 import asyncpg
-import pytest
 from pydantic import SecretStr
 
 from bloxtr8.config import PostgresSettings, Settings
@@ -49,15 +46,6 @@ async def test_what_was_committed_outlives_an_immediate_restart() -> None:
 def test_creating_a_database_twice_is_harmless(postgres_server: EmbeddedPostgres) -> None:
     assert postgres_server.create_database("twice") == postgres_server.create_database("twice")
     postgres_server.drop_database(postgres_server.dsn("twice"))
-
-
-async def test_a_copied_schema_is_a_migrated_one(
-    postgres_server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    migrated = await _schema_of(postgres_server, "migrated")
-    assert len(list((tmp_path / "bloxtr8").iterdir())) == 1, "what it gave is kept"
-    assert await _schema_of(postgres_server, "copied") == migrated
 
 
 async def _schema_of(server: EmbeddedPostgres, name: str) -> list[str]:
