@@ -52,8 +52,10 @@ class Worker:
         """Return the peer's origin, None when this worker owns the escrow; raises Unavailable."""
         try:
             url = self._app.router.key_store(_TABLE, escrow_id.encode())
-        except KeyError:
+        except (KeyError, TypeError):
             # No assignment yet, or a worker that only serves: who owns it is not known here.
+            # A producer that has not heard of the table's topic yet answers with no partitions,
+            # which the router then cannot count.
             raise Unavailable("The owner of this escrow is not known yet.") from None
         own = self._app.conf.canonical_url
         if (url.host, url.port) == (own.host, own.port):

@@ -15,6 +15,7 @@ from bloxtr8.sandbox.objects import ObjectStandIn
 from bloxtr8.sandbox.roblox import RobloxStandIn
 from bloxtr8.sandbox.roblox import server as roblox_server
 from bloxtr8.store import database
+from tests.api.observed import Observer
 from tests.integration.story import START
 from tests.integration.web.world import TestProcess, World
 from web import make_web
@@ -72,10 +73,13 @@ async def world(
     roblox.clock = roblox.openid.clock = clock
     process = TestProcess(settings, clock)
     await database.open_database(settings)
-    client = TestClient(TestServer(make_web(process)))
+    application = make_web(process)
+    observer = Observer(application)
+    client = TestClient(TestServer(application))
     await client.start_server()
     yield World(process, client)
     await client.close()
     await process.publisher.inner.stop()
     await database.close_database()
     postgres_server.drop_database(dsn)
+    assert observer.wrong == []

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.integration.streams.worker import running
 from tests.integration.web.world import World
 
 _START_S = 90.0
+_UNIVERSES = 8
 # Names every kind of thing that the cast can make.
 EVERYTHING = "{escrow_id}{contract_id}{listing_id}{offer_id}{operation_id}{user_id}"
 
@@ -41,6 +43,8 @@ class Server:
         self.url = ""
         self.cast: Cast | None = None
         self.settings: Settings | None = None
+        self.known: set[str | None] = set()
+        self.universes: Iterator[str] = iter(())
 
     def headers(self, caller: str) -> dict[str, str]:
         assert self.cast is not None
@@ -117,6 +121,7 @@ async def _start(
     client: Any = session
     world = World(application, client)
     server.cast = await Cast(world, roblox).assemble(EVERYTHING)
+    server.universes = cycle([await server.cast.experience("seller") for _ in range(_UNIVERSES)])
 
 
 async def _stripe_and_discord(settings: Settings, undo: AsyncExitStack) -> None:

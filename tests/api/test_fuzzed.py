@@ -31,6 +31,7 @@ from web.routes import Route, Who
 # In all forms together; a longer run is asked for by name.
 EXAMPLES = int(os.environ.get("BLOXTR8_FUZZ_EXAMPLES", "50"))
 TIMEOUT_S = 40
+ADDRESS_MAX = 8_000
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -103,17 +104,36 @@ def _judge(case: Any, server: Server) -> None:
         timeout=TIMEOUT_S,
         allow_redirects=False,
     )
+    _check(case, answer)
+
+
+def _check(case: Any, answer: Any) -> None:
+    """Hold an answer against the description."""
+    if "x-request-id" not in answer.headers:
+        # Refused before it was a request of ours.
+        assert (answer.status_code, len(answer.request.url) > ADDRESS_MAX) == (400, True)
+        return
+    route = BY_NAME[f"{case.method.upper()} {case.path}"]
     case.validate_response(answer, checks=CHECKS)
     if answer.status_code >= 400 and not route.page and not route.also:
         assert CONTENT_TYPE in answer.headers["content-type"][0], answer.text
 
 
 def _name_real_things(case: Any, server: Server) -> None:
-    """Let a path that may be any id name what there is, so that more than 404 is met."""
-    component = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
-    if component is None or component.mode.is_positive:
-        known = {name: server.parts[name] for name in case.path_parameters if name in server.parts}
-        case.path_parameters.update(known)
+    """Let what may be any id name what there is, so that more than 404 is met."""
+    if _is_negative(case, ParameterLocation.PATH):
+        return
+    for name, value in case.path_parameters.items():
+        if name in server.parts and value not in server.known:
+            case.path_parameters[name] = server.parts[name]
+    sound = isinstance(case.body, dict) and not _is_negative(case, ParameterLocation.BODY)
+    if case.path == "/api/v1/listings" and sound:
+        case.body["universe_id"] = next(server.universes)
+
+
+def _is_negative(case: Any, location: ParameterLocation) -> bool:
+    component = case.meta.components.get(location) if case.meta else None
+    return component is not None and component.mode.is_negative
 
 
 def _caller(route: Route) -> str:
@@ -125,3 +145,37 @@ def _caller(route: Route) -> str:
     if route.who is Who.SELLER or any(part in route.path for part in sellers):
         return "seller"
     return "buyer"
+
+
+def test_what_follows_from_answers(server: Server) -> None:
+    """Walk from what was made to what may be asked about it, as the description links them."""
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            route = BY_NAME[f"{case.method.upper()} {case.path}"]
+            return {
+                "base_url": server.url,
+                "headers": server.headers(_caller(route)),
+                "timeout": TIMEOUT_S,
+                "allow_redirects": False,
+            }
+
+        def before_call(self, case: Any) -> None:
+            _name_real_things(case, server)
+
+        def validate_response(self, response: Any, case: Any, **options: Any) -> None:
+            _check(case, response)
+            if response.status_code in (200, 201, 202) and response.content.startswith(b"{"):
+                # What was made is asked about as it is named.
+                server.known.add(response.json().get("id"))
+
+    settings = hypothesis.settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=6,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    Walk.run(settings=settings)

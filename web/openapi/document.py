@@ -17,6 +17,8 @@ from web.routes import Route
 
 Json = dict[str, Any]
 VERSION = "1.0.0"
+# Statuses of answers without a body.
+_EMPTY = frozenset({204, 302, 303})
 _INTRODUCTION = (
     "Escrow and verification for trades of Roblox games. Money is whole minor units; times are"
     " RFC 3339 in UTC; unknown fields are refused. Changes of a trade answer 202 with an"
@@ -201,7 +203,9 @@ def _answers(route: Route, parts: _Parts) -> Json:
             # Each event's data is one of these; the stream as a whole is text.
             text = {"type": "string", "x-data": schemas.answered(route.answer)}
             answer["content"] = {route.content: {"schema": text}}
-        elif route.answer is not None and status != 204:
+        elif status in _EMPTY:
+            pass
+        elif route.answer is not None:
             schema = schemas.answered(route.answer)
             content = {"schema": schema, "example": example(schema, schemas)}
             answer["content"] = {route.content: content}
