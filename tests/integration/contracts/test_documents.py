@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from agents.contracts import ContractsAgent
 from bloxtr8.config import S3Settings
 from bloxtr8.contracts.desk import Desk
 from bloxtr8.contracts.paper.renderer import Renderer
@@ -17,8 +20,11 @@ from bloxtr8.contracts.paper.sheet import NotDrawn
 from bloxtr8.contracts.vault import Vault, key_of
 from bloxtr8.dev import process
 from bloxtr8.errors import ContractNotReady, UpstreamUnavailable
+from bloxtr8.messaging.app import BloxtrApp
+from bloxtr8.messaging.handling import Delivery
 from bloxtr8.store import database
 from bloxtr8.store.objects import ObjectStore
+from proto.bloxtr8.contracts.v1.contracts_pb2 import ContractEvent
 from tests.integration.contracts.world import ContractWorld, Deal
 from tests.unit.contracts.sheets import sheet
 
@@ -182,11 +188,25 @@ async def test_a_contract_that_cannot_be_drawn_does_not_stop_others(world: Contr
     assert (await world.contract(whole))["pdf_sha256"] is not None
 
 
-async def test_asking_twice_makes_one_document(world: ContractWorld) -> None:
-    deal = await world.ready()
-    for _ in range(3):
-        world.desk.nudge()
-        assert await world.desk.work() == 0
+def _agent(world: ContractWorld) -> ContractsAgent:
+    # It needs its app for executed contracts only.
+    return ContractsAgent(cast(BloxtrApp, None), world.desk)
+
+
+async def test_asking_again_and_again_makes_one_document(world: ContractWorld) -> None:
+    deal = await world.agreed()
+    row = await database.fetchrow(
+        "SELECT payload FROM outbox WHERE event_type = 'contract_requested'"
+    )
+    assert row is not None
+    request = ContractEvent.FromString(row["payload"])
+    made = 0
+    for attempt in range(3):
+        delivery = Delivery("contracts.events.v1", 0, attempt, request.contract_id.encode())
+        await _agent(world).handle(request, delivery)
+        made += await world.desk.work()
+    assert made == 1
+    deal = replace(deal, row=await world.contract(deal))
     assert (await world.contract(deal))["pdf_sha256"] == deal.sha256
     assert (await world.audited(deal.id)).count("contract.rendered") == 1
 
