@@ -6,8 +6,8 @@ from bloxtr8 import ids
 from bloxtr8.messaging.app import BloxtrApp
 from bloxtr8.messaging.handling import Delivery, Refused
 from bloxtr8.messaging.topics import PAYMENTS_COMMANDS
+from bloxtr8.payments import alarms
 from bloxtr8.payments.executor import Executor
-from bloxtr8.payments.held import watch_held
 from bloxtr8.payments.pg_store import PostgresStore
 from bloxtr8.payments.rails import Rail
 from bloxtr8.payments.service import BadCommand, PaymentService
@@ -38,7 +38,7 @@ def register(app: BloxtrApp) -> None:
 
     app.handle(PAYMENTS_COMMANDS, handle, name="payments")
     app.background("payments-executor", executor.run)
-    app.background("payments-held", lambda: watch_held(app.clock))
+    app.background("payments-alarms", lambda: alarms.watch(app.clock))
     app.on_close(stripe.close)
     if wiring.is_set_up(app.settings):
         usdc = wiring.put_together(app.settings, store, app.clock, executor.wake)

@@ -3,6 +3,7 @@
 from collections import deque
 from datetime import datetime, timedelta
 from enum import IntEnum
+from weakref import WeakSet
 
 from bloxtr8 import telemetry
 from bloxtr8.clock import Clock
@@ -25,12 +26,11 @@ class Breaker:
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
-        self._gauge = telemetry.BREAKER_STATE.labels(provider=name)
         self._clock = clock
         self._failures: deque[datetime] = deque(maxlen=FAILURES_MAX)
         self._opened_at: datetime | None = None
         self._probe_since: datetime | None = None
-        self._gauge.set(BreakerState.CLOSED)
+        _watch(name, self)
 
     @property
     def state(self) -> BreakerState:
@@ -43,7 +43,6 @@ class Breaker:
     def allows(self) -> bool:
         """Tell whether a call may go out now; half open, only one at a time may."""
         state = self.state
-        self._gauge.set(state)
         if state is not BreakerState.HALF_OPEN:
             return state is BreakerState.CLOSED
         now = self._clock.now()
@@ -56,7 +55,6 @@ class Breaker:
     def succeeded(self) -> None:
         self._failures.clear()
         self._opened_at = self._probe_since = None
-        self._gauge.set(BreakerState.CLOSED)
 
     def failed(self) -> None:
         now = self._clock.now()
@@ -66,4 +64,19 @@ class Breaker:
         if probing or full:
             self._opened_at = now
             self._probe_since = None
-            self._gauge.set(BreakerState.OPEN)
+
+
+# A provider has several clients in a process; what is told of it is its worst.
+_BREAKERS: dict[str, "WeakSet[Breaker]"] = {}
+
+
+def _watch(name: str, breaker: Breaker) -> None:
+    """Let the metric of a provider be its state when somebody looks, not when it was last used."""
+    if name not in _BREAKERS:
+        _BREAKERS[name] = WeakSet()
+        telemetry.BREAKER_STATE.labels(provider=name).set_function(lambda: _worst(name))
+    _BREAKERS[name].add(breaker)
+
+
+def _worst(name: str) -> float:
+    return float(max((one.state for one in _BREAKERS[name]), default=BreakerState.CLOSED))

@@ -1,6 +1,5 @@
 """Money that has been held for long: Stripe lets a platform hold it 90 days in most countries."""
 
-import asyncio
 from datetime import timedelta
 
 from bloxtr8 import telemetry
@@ -10,7 +9,6 @@ from bloxtr8.store.database import transaction
 
 HELD_TOO_LONG = "HELD_TOO_LONG"
 LIMIT = timedelta(days=60)
-SWEEP_S = 3600.0
 _BATCH_MAX = 500
 
 _HELD = """
@@ -48,10 +46,3 @@ async def report_held(clock: Clock) -> int:
         held = await tx.fetchval(_COUNT, now - LIMIT)
     telemetry.HELD_TOO_LONG.set(held)
     return len(tasks)
-
-
-async def watch_held(clock: Clock) -> None:
-    """Report every hour until cancelled."""
-    while True:
-        await report_held(clock)
-        await asyncio.sleep(SWEEP_S)

@@ -1,6 +1,7 @@
 """The description by itself: valid, complete, and true of what it describes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -30,6 +31,11 @@ def _schema(reference: dict[str, Any]) -> dict[str, Any]:
 
 def test_it_is_valid_openapi() -> None:
     validate(DOCUMENT)
+
+
+def test_the_committed_copy_is_current() -> None:
+    committed = Path(__file__).parents[2] / "docs" / "openapi.json"
+    assert json.loads(committed.read_text()) == DOCUMENT, "run `make openapi`"
 
 
 def test_every_route_is_in_it_once() -> None:

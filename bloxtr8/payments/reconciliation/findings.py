@@ -63,12 +63,17 @@ async def keep(
             elif looked_at(row):
                 await _resolve(tx, row, now)
         new = [finding for finding in found.values() if await _tell(tx, finding, now, signer)]
-        counts = {row["kind"]: row["number"] for row in await tx.fetch(_COUNT)}
     for finding in new:
         telemetry.DISCREPANCIES.labels(kind=finding.kind.value).inc()
+    await count_open()
+    return len(new)
+
+
+async def count_open() -> None:
+    """Set the metric of how many are open, of each kind."""
+    counts = {row["kind"]: row["number"] for row in await database.fetch(_COUNT)}
     for kind in Kind:
         telemetry.DISCREPANCIES_OPEN.labels(kind=kind.value).set(counts.get(kind.value, 0))
-    return len(new)
 
 
 async def list_open(limit: int = 1_000) -> list[Row]:
