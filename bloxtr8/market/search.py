@@ -75,22 +75,21 @@ async def listings(
 
     `limit` rows at most, ordered by `sort` and id.
     """
-    async with database.transaction() as tx:
-        where = _Where()
-        await _visible(tx, where, viewer, wanted, now)
-        _filters(where, wanted)
-        key, direction, beyond = _ORDERS[part.sort]
-        if part.after is not None:
-            where.add(f"({key}, l.id) {beyond} ({{}}, {{}})", part.after.key, part.after.id)
-        where.args.append(part.limit)
-        order = f"ORDER BY {key} {direction}, l.id {direction}"
-        # The page is cut before anything is looked up for its rows.
-        return await tx.fetch(
-            f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT} FROM (SELECT {COLUMNS} FROM listings l"  # noqa: S608
-            f" WHERE {' AND '.join(where.conditions)} {order} LIMIT ${len(where.args)}) l"
-            f" {JOINS} {order}",
-            *where.args,
-        )
+    where = _Where()
+    await _visible(where, viewer, wanted, now)
+    _filters(where, wanted)
+    key, direction, beyond = _ORDERS[part.sort]
+    if part.after is not None:
+        where.add(f"({key}, l.id) {beyond} ({{}}, {{}})", part.after.key, part.after.id)
+    where.args.append(part.limit)
+    order = f"ORDER BY {key} {direction}, l.id {direction}"
+    # The page is cut before anything is looked up for its rows.
+    return await database.fetch(
+        f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT} FROM (SELECT {COLUMNS} FROM listings l"  # noqa: S608
+        f" WHERE {' AND '.join(where.conditions)} {order} LIMIT ${len(where.args)}) l"
+        f" {JOINS} {order}",
+        *where.args,
+    )
 
 
 # What a reader is shown of the seller and the snapshot of each listing.
@@ -116,9 +115,7 @@ async def listing(name: str | UUID, tx: Transaction | None = None) -> Row | None
     )
 
 
-async def _visible(
-    tx: Transaction, where: _Where, viewer: UUID | None, wanted: Wanted, now: datetime
-) -> None:
+async def _visible(where: _Where, viewer: UUID | None, wanted: Wanted, now: datetime) -> None:
     if wanted.status is not None:
         assert viewer is not None, "a status is asked for by the seller"
         where.add("l.status = {} AND l.seller_id = {}", wanted.status, viewer)
@@ -128,7 +125,8 @@ async def _visible(
     if viewer is None:
         where.add("l.visibility = 'PUBLIC'")
         return
-    guilds = await visibility.guilds_of(tx, viewer, now)
+    async with database.transaction() as tx:
+        guilds = await visibility.guilds_of(tx, viewer, now)
     where.add(
         "(l.visibility = 'PUBLIC' OR l.seller_id = {} OR l.guild_id = ANY({}::uuid[]))",
         viewer,

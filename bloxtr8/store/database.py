@@ -91,6 +91,17 @@ class Transaction:
             yield
 
 
+class _Pooled(asyncpg.Connection):  # type: ignore[misc]
+    """A connection of the pool, on which nothing but transactions leaves a trace.
+
+    Session locks, LISTEN and SET have connections of their own (`connect`), so there is nothing
+    to undo when one goes back, which would be one more journey to the server for every use.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 @dataclass(slots=True)
 class _Process:
     """What `open_database` made, shared by whoever in this process opens the same again."""
@@ -119,6 +130,7 @@ def tortoise_config(settings: PostgresSettings) -> dict[str, Any]:
                     "maxsize": settings.pool_max,
                     "timeout": CONNECT_TIMEOUT_S,
                     "server_settings": _server_settings(),
+                    "connection_class": _Pooled,
                 },
             }
         },
@@ -167,6 +179,13 @@ async def transaction() -> AsyncIterator[Transaction]:
 
     Raises DatabaseUnavailable when the server cannot be reached or goes away.
     """
+    async with _connection() as connection, connection.transaction():
+        yield Transaction(connection)
+
+
+@asynccontextmanager
+async def _connection() -> AsyncIterator[Any]:
+    """A connection of the pool; raises as `transaction` does."""
     wrapper = _process.opened().db().acquire_connection()
     try:
         async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
@@ -174,8 +193,7 @@ async def transaction() -> AsyncIterator[Transaction]:
     except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable from error
     try:
-        async with connection.transaction():
-            yield Transaction(connection)
+        yield connection
     except Exception as error:
         if _connection_lost(connection, error):
             raise DatabaseUnavailable from error
@@ -200,15 +218,15 @@ async def run_in_transaction(work: Callable[[Transaction], Awaitable[T]]) -> T:
 
 
 async def fetch(sql: str, *args: Any) -> list[dict[str, Any]]:
-    """Return the rows of one statement, outside any other transaction."""
-    async with transaction() as tx:
-        return await tx.fetch(sql, *args)
+    """Return the rows of one statement, which is a transaction of its own."""
+    async with _connection() as connection:
+        return await Transaction(connection).fetch(sql, *args)
 
 
 async def fetchrow(sql: str, *args: Any) -> dict[str, Any] | None:
-    """Return the first row of one statement, or None."""
-    async with transaction() as tx:
-        return await tx.fetchrow(sql, *args)
+    """Return the first row of one statement, which is a transaction of its own, or None."""
+    async with _connection() as connection:
+        return await Transaction(connection).fetchrow(sql, *args)
 
 
 async def connect(settings: PostgresSettings | None = None) -> Any:
