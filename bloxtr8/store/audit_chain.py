@@ -18,6 +18,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.store import database
 from bloxtr8.store.canonical import sha256
 from bloxtr8.store.database import Transaction
+from bloxtr8.store.leadership import lead
 
 BATCH_MAX = 1_000
 EVERY_S = 1.0
@@ -25,7 +26,6 @@ UNSEALED_S_MAX = 60.0
 GENESIS = bytes(32)
 EXPORT_SPAN_MAX = timedelta(days=400)
 _LOCK = 0x626C_6F78_0005
-_LOCK_RETRY_S = 5.0
 # Ids are given when a row is inserted, and rows are seen when they are committed: a slow
 # transaction's row turns up below ids that are sealed already. This far back is looked.
 _LATE_IDS = 20_000
@@ -65,14 +65,7 @@ class Sealer:
 
     async def run(self) -> None:
         """Seal until cancelled; without the database wait for it."""
-        while True:
-            try:
-                await self._session()
-            except Exception as error:
-                if not database.is_transient(error):
-                    raise
-                _log.warning("audit_chain_waits", error=repr(error)[:200])
-            await asyncio.sleep(_LOCK_RETRY_S)
+        await lead(_LOCK, self._follow)
 
     async def seal(self, *, everything: bool = False) -> int:
         """Seal what is waiting, `everything` also from long ago; return how many rows."""
@@ -84,18 +77,12 @@ class Sealer:
             if done < BATCH_MAX:
                 return sealed
 
-    async def _session(self) -> None:
-        connection = await database.connect()
-        try:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-                return
-            await self.seal(everything=True)
-            while not connection.is_closed():
-                await self.seal()
-                await self._observe()
-                await asyncio.sleep(EVERY_S)
-        finally:
-            await asyncio.shield(connection.close(timeout=database.CONNECT_TIMEOUT_S))
+    async def _follow(self) -> None:
+        await self.seal(everything=True)
+        while True:
+            await self._observe()
+            await asyncio.sleep(EVERY_S)
+            await self.seal()
 
     async def _observe(self) -> None:
         # The database's own clock on both sides: this is about the machine.
