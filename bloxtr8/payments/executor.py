@@ -16,7 +16,10 @@ from bloxtr8.payments.rails import Absent, Failed, Outcome, Rail, Unknown
 from bloxtr8.payments.settling import INSTRUMENT_GONE, NEVER_ARRIVED, settle
 from bloxtr8.payments.store import PaymentStore
 
+# Provider calls at once.
 IN_FLIGHT_MAX = 64
+# What may be claimed besides: about to call, or being written down.
+AHEAD_MAX = 32
 POLL_S = 1.0
 # Below the lease, so that nobody else has it while it is still being asked about.
 _LIMIT_S = (operations.LEASE - timedelta(seconds=5)).total_seconds()
@@ -45,6 +48,7 @@ class Executor:
         self._owner = owner
         self._livemode = livemode
         self._wake = asyncio.Event()
+        self._calls = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def wake(self) -> None:
@@ -79,7 +83,7 @@ class Executor:
 
     async def claim_some(self) -> int:
         """Take up what there is room for; return how much it was."""
-        room = IN_FLIGHT_MAX - len(self._tasks)
+        room = IN_FLIGHT_MAX + AHEAD_MAX - len(self._tasks)
         if room <= 0:
             return 0
         claimed = await self._store.claim(self._owner, self._clock.now(), room, tuple(self._tasks))
@@ -117,7 +121,8 @@ class Executor:
         if rail is None:
             return Unknown("NO_RAIL")
         try:
-            async with asyncio.timeout(_LIMIT_S):
+            # Waiting for a place counts too: the lease runs since the claim.
+            async with asyncio.timeout(_LIMIT_S), self._calls:
                 if operation.kind is Kind.CANCEL:
                     return await self._cancel(rail, operation)
                 return await self._look_then_act(rail, operation)

@@ -117,7 +117,9 @@ class PostgresStore:
         """Open the book with the transaction that it is kept in, for what belongs to it."""
         async with transaction() as tx:
             book = await _read(tx, escrow_id, event)
+            before = None if book.funds is None else _funds_values(book, book.funds)
             yield tx, book
+            await _write_funds(tx, book, before)
             await self._write(tx, book)
             if event is not None:
                 await _mark_handled(tx, event, escrow_id, self._clock.now())
@@ -147,9 +149,6 @@ class PostgresStore:
         return None if row is None else _operation(row)
 
     async def _write(self, tx: Transaction, book: Book) -> None:
-        if book.funds is not None:
-            sql = _NEW_FUNDS if book.is_first else _SAVE_FUNDS
-            await tx.execute(sql, *_funds_values(book, book.funds))
         for operation in book.changed_operations:
             sql = _INSERT if book.is_new(operation) else _UPDATE
             await tx.execute(sql, *_values(operation))
@@ -202,6 +201,14 @@ async def _read(tx: Transaction, escrow_id: str, event: ProviderEvent | None) ->
         [_artifact(row) for row in artifacts],
         knows_event=await _handled(tx, event),
     )
+
+
+async def _write_funds(tx: Transaction, book: Book, before: tuple[Any, ...] | None) -> None:
+    if book.funds is None:
+        return
+    after = _funds_values(book, book.funds)
+    if after != before:
+        await tx.execute(_NEW_FUNDS if book.is_first else _SAVE_FUNDS, *after)
 
 
 async def _handled(tx: Transaction, event: ProviderEvent | None) -> bool:

@@ -3,17 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
+from bloxtr8.config import StripeSettings
 from bloxtr8.messaging import metadata
-from bloxtr8.payments.executor import Executor
-from bloxtr8.payments.operations import LEASE, Status
+from bloxtr8.payments.executor import AHEAD_MAX, IN_FLIGHT_MAX, Executor
+from bloxtr8.payments.operations import LEASE, Operation, Status
+from bloxtr8.payments.rails import InstrumentOutcome
+from bloxtr8.payments.stripe_rail import StripeRail
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
 from tests.integration.payments_bench import (
     FEES,
     PAYOUT,
+    QUICK,
     TOTAL,
     Bench,
     open_bench,
@@ -107,6 +113,36 @@ async def test_one_escrow_never_has_two_calls_at_once(bench: Bench) -> None:
     held = [operation.operation_id for operation in one]
     again = await bench.store.claim("worker-1", bench.clock.now(), 10, held)
     assert (len(one), len(other), len(again)) == (1, 0, 0)
+
+
+class CountingRail(StripeRail):
+    """Notes how many payment intents are asked for at once."""
+
+    now = most = 0
+
+    async def create_intent(self, operation: Operation) -> InstrumentOutcome:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await super().create_intent(operation)
+        finally:
+            self.now -= 1
+
+
+async def test_a_provider_has_a_limit_of_calls_at_once(bench: Bench) -> None:
+    stripe = StripeSettings(api_base=bench.stripe.base_url, api_key=SecretStr(bench.stripe.api_key))
+    rail = CountingRail(stripe, bench.clock, replace(QUICK, total_s=10))
+    executor = Executor(bench.store, {"STRIPE": rail}, bench.clock, owner="worker-1")
+    rule = FaultRule("POST /v1/payment_intents", Fault.DELAY, times=200, seconds=0.2)
+    bench.stripe.faults.add(rule)
+    for _ in range(2 * IN_FLIGHT_MAX):
+        bench.next_escrow()
+        await bench.service.handle(bench.intent_order())
+    assert await executor.claim_some() == IN_FLIGHT_MAX + AHEAD_MAX
+    await executor.run_until_idle()
+    await rail.close()
+    assert rail.most == IN_FLIGHT_MAX
+    assert len(bench.stripe.world.objects["payment_intent"]) == 2 * IN_FLIGHT_MAX
 
 
 async def test_an_order_for_later_waits(bench: Bench) -> None:
