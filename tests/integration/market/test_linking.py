@@ -1,6 +1,7 @@
 """Linking Roblox: who may, with which proof, and who cannot get in between."""
 
 import asyncio
+import os
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID
@@ -18,7 +19,8 @@ from tests.integration.market.world import OLD, Browser, People, actor, form_of,
 from tests.integration.web.world import problem
 
 _CALLERS = 64
-_ROUNDS = 5
+# 100 for the long run.
+_ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "5"))
 
 
 async def _tier(browser: Browser) -> str:

@@ -1,6 +1,7 @@
 """Sessions: renewed by rotating tokens, ended on purpose or on theft; cookies and CSRF."""
 
 import asyncio
+import os
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID
@@ -14,7 +15,8 @@ from tests.integration.market.world import Browser, People, actor
 from tests.integration.web.world import problem
 
 _CALLERS = 64
-_ROUNDS = 5
+# 100 for the long run.
+_ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "5"))
 
 
 async def _refresh(browser: Browser) -> int:
