@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bloxtr8 import ids
 from bloxtr8.clock import Clock
-from bloxtr8.errors import Conflict, NotFound, OwnershipUnknown, TierRequired
+from bloxtr8.errors import InvalidState, NotFound, OwnershipUnknown, TierRequired
 from bloxtr8.market import audit
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
@@ -168,7 +168,7 @@ class Verifier:
         async def work(tx: Transaction) -> Row:
             await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR SHARE", user_id)
             if await _linked(tx, user_id) != roblox_id:
-                raise Conflict("The linked Roblox account has changed meanwhile.")
+                raise InvalidState("The linked Roblox account has changed meanwhile.")
             row = await _upsert(tx, user_id, roblox_id, universe_id, finding, now)
             data = {"universe_id": str(universe_id), "outcome": finding.outcome.value}
             deed = Deed("verification.done", audit.on_user(user_id), data=data)

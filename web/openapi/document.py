@@ -212,6 +212,8 @@ def _answers(route: Route, parts: _Parts) -> Json:
         elif route.page or route.content != "application/json":
             kind = "text/html" if route.page else route.content
             answer["content"] = {kind: {"schema": {"type": "string"}}}
+        else:
+            answer["content"] = {route.content: {"schema": {"type": "object"}}}
         linked = parts.links.of(route)
         if linked and status < 300:
             answer["links"] = linked

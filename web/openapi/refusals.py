@@ -66,6 +66,10 @@ OWN: dict[str, Errors] = {
     "POST /api/v1/escrows/{escrow_id}/extension": (e.AlreadyDecided, e.ValidationFailed),
     "POST /api/v1/escrows/{escrow_id}/dispute": (e.DisputeExists,),
     "POST /api/v1/escrows/{escrow_id}/settlements": (e.SettlementTurn, e.Forbidden),
+    "POST /api/v1/escrows/{escrow_id}/evidence": (e.UpstreamUnavailable,),
+    "GET /api/v1/escrows/{escrow_id}/evidence/": (e.UpstreamUnavailable,),
+    "POST /api/v1/staff/disputes/": (e.ConflictOfInterest, e.InvalidState),
+    "POST /api/v1/staff/tasks/": (e.ConflictOfInterest,),
     "GET /api/v1/escrows/{escrow_id}/payment": (
         e.PaymentNotReady,
         e.InvalidState,
@@ -83,7 +87,7 @@ OWN: dict[str, Errors] = {
     "DELETE /api/v1/operations/": (e.AlreadyDecided,),
     "POST /api/v1/staff/escrows/": _VERDICT,
     "POST /api/v1/staff/approvals/": (e.ApprovalStale, e.AlreadyDecided, e.ConflictOfInterest),
-    "DELETE /api/v1/me/accounts/roblox": (e.UnlinkBlocked,),
+    "DELETE /api/v1/me/accounts/roblox": (e.UnlinkBlocked, e.NotFound),
     "POST /api/v1/me/link-claims": (e.InvalidState, e.LimitReached),
     "POST /api/v1/me/consents": (e.ValidationFailed,),
     "PATCH /api/v1/me": (e.ValidationFailed,),
@@ -91,7 +95,9 @@ OWN: dict[str, Errors] = {
     "POST /api/v1/me/close": (e.CloseBlocked,),
     "GET /api/v1/me/experiences": (e.UpstreamUnavailable, e.InvalidState, e.TierRequired),
     "POST /api/v1/experiences/resolve": (e.NotFound, e.UpstreamUnavailable),
-    "POST /api/v1/me/verifications": (e.NotFound, e.OwnershipUnknown, e.TierRequired),
+    "POST /api/v1/me/verifications": (
+        *(e.NotFound, e.OwnershipUnknown, e.TierRequired, e.InvalidState),
+    ),
     "POST /api/v1/staff/users/": (e.InvalidState, e.Forbidden),
     "PUT /api/v1/staff/members/": (e.InvalidState,),
     "DELETE /api/v1/staff/members/": (e.InvalidState,),
@@ -160,7 +166,8 @@ def _of_caller(route: Route) -> set[type[Bloxtr8Error]]:
         return {e.Unauthenticated, e.TokenExpired, e.CsrfFailed} if route.shared else set()
     found: set[type[Bloxtr8Error]] = {e.Unauthenticated, e.TokenExpired, e.SessionRevoked}
     if route.changes:
-        found.add(e.CsrfFailed)
+        # Forbidden: the account is closed.
+        found |= {e.CsrfFailed, e.Forbidden}
         if not route.frozen_may:
             found.add(e.AccountFrozen)
     if route.step_up or (route.staff and route.changes):

@@ -15,6 +15,7 @@ from bloxtr8.sandbox.discord import server as discord_server
 from bloxtr8.sandbox.roblox import RobloxStandIn
 from bloxtr8.sandbox.roblox import server as roblox_server
 from bloxtr8.store import database
+from tests.api.observed import Observer
 from tests.integration.market.world import People
 from tests.integration.story import START
 from tests.integration.web.world import TestProcess
@@ -81,6 +82,7 @@ async def people(
     web_process = TestProcess(market_settings, clock)
     await database.open_database(market_settings)
     application = make_web(web_process)
+    observer = Observer(application)
     client = TestClient(
         TestServer(application, host="127.0.0.1", port=market_settings.web.port),
         cookie_jar=CookieJar(unsafe=True),
@@ -91,3 +93,4 @@ async def people(
     await world.close()
     await client.close()
     await database.close_database()
+    assert observer.wrong == []

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from bloxtr8.clock import ManualClock
 from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, S3Settings, Settings
 from bloxtr8.store import database
+from tests.api.observed import Observer
 from tests.integration.story import START
 from tests.integration.web.world import TestProcess, World
 from web import make_web
@@ -41,9 +42,12 @@ def web_settings(
 async def world(web_settings: Settings) -> AsyncIterator[World]:
     process = TestProcess(web_settings, ManualClock(START))
     await database.open_database(web_settings)
-    client = TestClient(TestServer(make_web(process)))
+    application = make_web(process)
+    observer = Observer(application)
+    client = TestClient(TestServer(application))
     await client.start_server()
     yield World(process, client)
     await client.close()
     await process.publisher.inner.stop()
     await database.close_database()
+    assert observer.wrong == []
