@@ -33,6 +33,7 @@ _ELSEWHERE = {
     "ledger": "bloxtr8.cli.ledger",
     "reconcile": "bloxtr8.cli.reconcile",
     "staff": "bloxtr8.cli.staff",
+    "wallets": "bloxtr8.cli.wallets",
     "webhooks": "bloxtr8.cli.reconcile",
 }
 

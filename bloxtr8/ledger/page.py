@@ -40,7 +40,11 @@ FACTS = (
         (("provider_fees", _CLEARING),),
     ),
     Fact("other fee of the provider", "its statement", (("provider_fees", _CLEARING),)),
-    Fact("sweep to the hot wallet", "USDC rail", ((_CLEARING, _CLEARING),)),
+    Fact("sweep to the hot wallet", "the chain, hourly", ((_CLEARING, _CLEARING),)),
+    Fact(
+        "payout from the hot wallet: back to base", "the chain, hourly", ((_CLEARING, _CLEARING),)
+    ),
+    Fact("our own money put into the hot wallet", "the chain, hourly", ((_CLEARING, _CLEARING),)),
     Fact("our earnings paid out to our bank", "its statement", ((_CLEARING, _CLEARING),)),
 )
 

@@ -81,6 +81,12 @@ class Sweeper:
         telemetry.HOT_WALLET_OVER_FLOAT.set(rich)
         return found
 
+    def forget(self) -> None:
+        """Stop telling of the hot wallet: somebody else looks at it now."""
+        telemetry.HOT_WALLET_UNFINISHED.set(0)
+        telemetry.HOT_WALLET_GAS_LOW.set(False)
+        telemetry.HOT_WALLET_OVER_FLOAT.set(False)
+
     async def _sweep(self, account: Account) -> None:
         number = await self._numbers.number_of(account.address)
         done = await self._store.starting_with(f"{SWEEP}:{account.address}:")

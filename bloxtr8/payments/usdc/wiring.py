@@ -92,7 +92,7 @@ def put_together(
     if base.custody == ONCHAIN and not keys:
         custody = OnchainRecords(PostgresOutgoing(), nodes[0], network)
     elif base.custody == ONCHAIN:
-        wallets = _keys(settings)
+        wallets = keys_of(settings)
         closing.append(wallets.close)
         custody, own = _onchain(settings, wallets, prover, network)
         loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(own, accounts))
@@ -112,7 +112,8 @@ def put_together(
     )
 
 
-def _keys(settings: Settings) -> Keys:
+def keys_of(settings: Settings) -> Keys:
+    """Return the wallets of self-custody; raises KeystoreError."""
     path = Path(settings.base.keystore_file)
     if settings.kms.hot_key:
         return KmsKeys(settings.kms, path)
@@ -149,10 +150,14 @@ def _screening(
 
 
 async def _sweep(sweeper: Sweeper, accounts: PostgresAccounts) -> None:
-    while True:
-        try:
-            await sweeper.step(await accounts.unswept())
-            await sweeper.balances()
-        except ChainUnavailable as error:
-            _log.warning("chain_unavailable", reason=str(error))
-        await asyncio.sleep(_SWEEP_PAUSE_S)
+    try:
+        while True:
+            try:
+                await sweeper.step(await accounts.unswept())
+                await sweeper.balances()
+            except ChainUnavailable as error:
+                _log.warning("chain_unavailable", reason=str(error))
+            await asyncio.sleep(_SWEEP_PAUSE_S)
+    finally:
+        # Who sweeps from now on tells of it.
+        sweeper.forget()

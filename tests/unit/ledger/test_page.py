@@ -80,6 +80,8 @@ DONE: dict[str, Callable[[], list[Line]]] = {
     "provider's fee on a receipt": fee_of_receipt,
     "other fee of the provider": lambda: provider_fee("stripe", "USD", 5),
     "sweep to the hot wallet": lambda: relocation("base", "base_hot", "USDC", 5),
+    "payout from the hot wallet: back to base": lambda: relocation("base_hot", "base", "USDC", 5),
+    "our own money put into the hot wallet": lambda: relocation("bank", "base_hot", "USDC", 5),
     "our earnings paid out to our bank": lambda: relocation("stripe", "bank", "USD", 5),
 }
 
