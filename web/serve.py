@@ -46,6 +46,8 @@ _STAFF_RANK = {
     Who.MODERATOR: StaffRole.MODERATOR,
     Who.ADMIN: StaffRole.ADMIN,
 }
+# Statuses of answers that only lead elsewhere.
+_LEADING = frozenset({302, 303})
 # Statuses of answers about something new, which has an address.
 _MADE = frozenset({201, 202})
 _SIDES = {
@@ -100,11 +102,11 @@ async def _serve(route: Route, request: web.Request) -> web.StreamResponse:
 def _check_accept(route: Route, request: web.Request) -> None:
     """Raises NotAcceptable when the caller takes nothing of what the route may answer."""
     accepted = request.headers.get("Accept")
-    if route.page or not accepted:
+    if route.page or not accepted or route.status in _LEADING:
         return
     kinds = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
     family = route.content.partition("/")[0]
-    # Whoever takes JSON takes problem documents and what a download leads to.
+    # Whoever takes JSON takes problem documents too.
     if not kinds & {"*/*", f"{family}/*", route.content, "application/json", CONTENT_TYPE}:
         raise NotAcceptable
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from itertools import cycle
@@ -44,6 +45,7 @@ class Server:
         self.cast: Cast | None = None
         self.settings: Settings | None = None
         self.known: set[str | None] = set()
+        self.answers: Counter[int] = Counter()
         self.universes: Iterator[str] = iter(())
 
     def headers(self, caller: str) -> dict[str, str]:

@@ -80,6 +80,8 @@ def server(
 ) -> Iterator[Server]:
     with running_server(postgres_server, object_server, tmp_path_factory) as running:
         yield running
+        told = ", ".join(f"{status}: {n}" for status, n in sorted(running.answers.items()))
+        print(f"{running.answers.total()} generated requests answered, by status {told}")
 
 
 @schema.parametrize()  # type: ignore[untyped-decorator]
@@ -104,11 +106,12 @@ def _judge(case: Any, server: Server) -> None:
         timeout=TIMEOUT_S,
         allow_redirects=False,
     )
-    _check(case, answer)
+    _check(case, answer, server)
 
 
-def _check(case: Any, answer: Any) -> None:
+def _check(case: Any, answer: Any, server: Server) -> None:
     """Hold an answer against the description."""
+    server.answers[answer.status_code] += 1
     if "x-request-id" not in answer.headers:
         # Refused before it was a request of ours.
         assert (answer.status_code, len(answer.request.url) > ADDRESS_MAX) == (400, True)
@@ -164,7 +167,7 @@ def test_what_follows_from_answers(server: Server) -> None:
             _name_real_things(case, server)
 
         def validate_response(self, response: Any, case: Any, **options: Any) -> None:
-            _check(case, response)
+            _check(case, response, server)
             if response.status_code in (200, 201, 202) and response.content.startswith(b"{"):
                 # What was made is asked about as it is named.
                 server.known.add(response.json().get("id"))
