@@ -22,6 +22,7 @@ from bloxtr8.store.live import Live
 from bloxtr8.store.objects import ObjectStore
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from web.addresses import Network
+from web.kept import KeptAnswers
 from web.limits import Limiter
 from web.openapi.page import Page
 from web.routes import Route
@@ -84,6 +85,7 @@ class Deps:
     evidence_files: EvidenceFiles | None = None
     documents: Vault | None = None
     proxies: tuple[Network, ...] = ()
+    kept: KeptAnswers = field(default_factory=KeptAnswers)
     routes: tuple[Route, ...] = ()
     docs: Page | None = None
     live: Live = field(default_factory=Live)

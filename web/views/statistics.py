@@ -1,6 +1,7 @@
 """Figures for everybody, for oneself, for a guild's admins."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from bloxtr8.errors import NotFound, ValidationFailed
@@ -17,17 +18,22 @@ from web.trading_requests import StatsPeriod, StatsSpan
 
 _SPAN_MAX = timedelta(days=400)
 _SPAN = timedelta(days=30)
+_PUBLIC_KEPT_S = 60.0
 
 
 async def public(call: Call) -> Reply:
+    answer = await call.deps.kept.get("public", _PUBLIC_KEPT_S, partial(_public, call))
+    return Reply(answer, headers={"Cache-Control": "public, max-age=60"})
+
+
+async def _public(call: Call) -> PublicStats:
     async with database.transaction() as tx:
         spans = [stats.window(period, call.now) for period in ("day", "month", "all")]
         day, month, everything = [
             trading_present.trades(await stats.trades(tx, span)) for span in spans
         ]
         bands = await stats.active_by_band(tx)
-    answer = PublicStats(day=day, month=month, all=everything, active_listings=bands)
-    return Reply(answer, headers={"Cache-Control": "public, max-age=60"})
+    return PublicStats(day=day, month=month, all=everything, active_listings=bands)
 
 
 async def own(call: Call) -> Reply:
