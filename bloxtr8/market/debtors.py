@@ -10,6 +10,10 @@ from proto.bloxtr8.escrow.v1 import events_pb2 as events
 
 REASON = "A payment was charged back after its payout."
 _CONSUMER = "debtors"
+_SELLER = """
+SELECT coalesce((SELECT seller_id FROM contracts WHERE escrow_id = $1),
+                (SELECT seller_id FROM escrows WHERE id = $1))
+"""
 
 
 def is_owed(event: events.EscrowEvent) -> bool:
@@ -26,10 +30,10 @@ async def freeze_seller(
     """Freeze the seller of a trade that was charged back; False when there is nothing to do.
 
     Once for an event, so that who was unfrozen since is not frozen by it again. Raises LookupError
-    while the trade is not in the mirror yet.
+    while neither a contract nor the mirror knows the trade.
     """
     assert is_owed(event), "the event says so"
-    seller_id = await tx.fetchval("SELECT seller_id FROM escrows WHERE id = $1", event.escrow_id)
+    seller_id = await tx.fetchval(_SELLER, event.escrow_id)
     if seller_id is None:
         raise LookupError(f"{event.escrow_id} is not in the mirror yet")
     status = await tx.fetchval("SELECT status FROM users WHERE id = $1 FOR UPDATE", seller_id)

@@ -10,7 +10,7 @@ PURGE_MAX = 5_000
 
 
 async def purge(now: datetime) -> None:
-    """Delete old outbox rows, inbox rows and idempotency keys, at most 5,000 of each."""
+    """Delete old outbox and inbox rows, idempotency keys, screenings' answers; 5,000 of each."""
     async with database.transaction() as tx:
         await tx.execute(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
@@ -22,6 +22,12 @@ async def purge(now: datetime) -> None:
             "DELETE FROM inbox_messages WHERE id IN (SELECT id FROM inbox_messages"
             " WHERE processed_at < $1 ORDER BY processed_at LIMIT $2)",
             now - INBOX_KEPT,
+            PURGE_MAX,
+        )
+        await tx.execute(
+            "DELETE FROM screening_answers WHERE id IN (SELECT id FROM screening_answers"
+            " WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)",
+            now,
             PURGE_MAX,
         )
     await idempotency.purge(now, PURGE_MAX)
