@@ -17,6 +17,7 @@ _LISTED: Errors = (
     e.UniverseAlreadyListed,
     e.AmountOutOfRange,
     e.TierRequired,
+    e.ConsentRequired,
 )
 _OFFERED: Errors = (
     e.Forbidden,
