@@ -45,6 +45,8 @@ class BaseBooks:
     place = "base"
     # A deposit counts, and is booked, at its policy's depth; a line has to be final.
     settled_after = timedelta(hours=1)
+    # Sweeps and payouts from the hot wallet, which no event tells of.
+    hourly = True
 
     def __init__(
         self,

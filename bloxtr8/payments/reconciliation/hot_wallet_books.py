@@ -42,6 +42,8 @@ class HotWalletBooks:
     name = "BASE_HOT"
     place = "base_hot"
     settled_after = timedelta(hours=1)
+    # Sweeps and payouts from the hot wallet, which no event tells of.
+    hourly = True
 
     def __init__(self, reader: ChainReader) -> None:
         self._reader = reader

@@ -16,7 +16,7 @@ from bloxtr8 import ids, telemetry
 from bloxtr8.clock import Clock
 from bloxtr8.messaging import metadata
 from bloxtr8.payments import webhook_inbox as inbox
-from bloxtr8.payments.facts import ACCOUNT_UPDATED, facts_of
+from bloxtr8.payments.facts import ACCOUNT_UPDATED, Fact, facts_of
 from bloxtr8.payments.operations import Kind, Operation
 from bloxtr8.payments.rails import (
     Absent,
@@ -32,6 +32,7 @@ from bloxtr8.payments.service import BadCommand, PaymentService
 from bloxtr8.payments.settling import settle
 from bloxtr8.payments.store import PaymentStore
 from bloxtr8.payments.stripe_objects import BadObject
+from bloxtr8.payments.usdc.custodian_facts import escrow_of_call, facts_of_call
 from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
@@ -41,7 +42,6 @@ ON_ITS_WAY = timedelta(minutes=5)
 UNPAID_AFTER = timedelta(hours=1)
 CALLS_MAX = 10_000
 _PAGE = 200
-_PROVIDER = "STRIPE"
 _CALLERS = {
     "STRIPE": (common.PROVIDER_STRIPE, common.RAIL_STRIPE),
     "CUSTODIAN": (common.PROVIDER_CUSTODIAN, common.RAIL_USDC_BASE),
@@ -104,7 +104,7 @@ class Missed:
         False if it had been done before, or was of no consequence.
         """
         now = self.clock.now()
-        if not await inbox.record(call.name, call.body, now):
+        if not await inbox.record(call.name, call.body, now, provider=call.caller):
             return False
         try:
             return await self._sort(call, now)
@@ -113,20 +113,18 @@ class Missed:
             return False
 
     async def _sort(self, call: Call, now: datetime) -> bool:
-        account = call.name.type == ACCOUNT_UPDATED
+        account = call.caller == inbox.STRIPE and call.name.type == ACCOUNT_UPDATED
         if account:
             await inbox.update_account(call.body, now)
-        if not facts_of(call.body):
-            await inbox.mark(call.name, inbox.IGNORED, now)
+        if not _facts(call):
+            await inbox.mark(call.name, inbox.IGNORED, now, provider=call.caller)
             return account
-        escrow_id = inbox.escrow_named_in(call.body) or await inbox.escrow_of_artifact(
-            call.name.provider_payment_id
-        )
+        escrow_id = await _escrow_of(call)
         if not escrow_id:
-            telemetry.UNMATCHED_WEBHOOKS.labels(provider=_PROVIDER).inc()
-            await inbox.mark(call.name, inbox.UNMATCHED, now)
+            telemetry.UNMATCHED_WEBHOOKS.labels(provider=call.caller).inc()
+            await inbox.mark(call.name, inbox.UNMATCHED, now, provider=call.caller)
             return False
-        await inbox.mark(call.name, inbox.MATCHED, now, escrow_id=escrow_id)
+        await inbox.mark(call.name, inbox.MATCHED, now, escrow_id=escrow_id, provider=call.caller)
         await self.tell(call, escrow_id)
         return True
 
@@ -204,6 +202,18 @@ class Missed:
         if intent is None or not intent.provider_ref:
             return None
         return replace(operation, payment_ref=intent.provider_ref)
+
+
+def _facts(call: Call) -> list[Fact]:
+    return facts_of_call(call.body) if call.caller == inbox.CUSTODIAN else facts_of(call.body)
+
+
+async def _escrow_of(call: Call) -> str:
+    if call.caller == inbox.CUSTODIAN:
+        return await escrow_of_call(call.body)
+    return inbox.escrow_named_in(call.body) or await inbox.escrow_of_artifact(
+        call.name.provider_payment_id
+    )
 
 
 def _named(operation: Operation) -> str:

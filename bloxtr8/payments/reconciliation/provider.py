@@ -94,6 +94,7 @@ class ProviderBooks(Protocol):
     name: str  # as operations have it: STRIPE, BASE; of a place without any: its own
     place: str  # of ledger.accounts.PLACES
     settled_after: timedelta  # so old, a fact is in the ledger and in the statement
+    hourly: bool  # whether its statement says what is to be booked the same hour
 
     async def catch_up(self, escrow_id: str) -> list[str]:
         """Take in what only a look tells, not an event, and return what that was."""

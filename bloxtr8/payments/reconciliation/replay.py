@@ -1,4 +1,4 @@
-"""Taking in again what Stripe called, from the bodies that were kept; safe to repeat."""
+"""Taking in again what providers called, from the bodies that were kept; safe to repeat."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +11,10 @@ from bloxtr8.store import database
 _PAGE = 200
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _KEPT = """
-SELECT id::text AS id, provider_event_id, provider_payment_id, type, raw, received_at, status
+SELECT id::text AS id, provider, provider_event_id, provider_payment_id, type, raw, received_at
 FROM webhook_events
-WHERE provider = 'STRIPE' AND received_at >= $1 AND (received_at, id) > ($2, $3::uuid)
+WHERE provider IN ('STRIPE', 'CUSTODIAN') AND received_at >= $1
+  AND (received_at, id) > ($2, $3::uuid)
 ORDER BY received_at, id LIMIT $4
 """
 
@@ -37,7 +38,7 @@ async def replay(missed: Missed, since: datetime) -> Replayed:
         rows = await database.fetch(_KEPT, since, place, after, _PAGE)
         for row in rows:
             name = WebhookName(row["provider_event_id"], row["provider_payment_id"], row["type"])
-            if await missed.take_call(Call(name, row["raw"], row["received_at"])):
+            if await missed.take_call(Call(name, row["raw"], row["received_at"], row["provider"])):
                 done.taken += 1
             else:
                 done.passed += 1

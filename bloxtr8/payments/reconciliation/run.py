@@ -1,7 +1,8 @@
 """One run: ask, make up for what was missed, look again, and keep what still differs."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -84,15 +85,24 @@ class Reconciler:
         self._missed = Missed(parts.store, parts.service, parts.rails, parts.clock, parts.livemode)
 
     async def hourly(self, since: datetime, report: Report) -> datetime:
-        """Make up for what was missed since then; return up to when it has been looked at.
+        """Make up for what was missed since then, and book what moved between our own wallets.
 
+        Returns up to when it has been looked at.
         Raises ProviderSilent and DatabaseUnavailable, with what was done until then in `report`.
         """
         now = self._clock.now()
         until = now - ON_ITS_WAY
-        for provider in self._parts.providers:
-            await self._missed.take_calls(provider, max(since, now - CALLS_KEPT), until, report)
+        each = _Each(self._parts.providers)
+        for provider in each.left:
+            with each.apart(provider):
+                first = max(since, now - CALLS_KEPT)
+                await self._missed.take_calls(provider, first, until, report)
         await self._missed.ask_operations(report)
+        for provider in each.left:
+            with each.apart(provider):
+                if provider.hourly:
+                    await self._read(provider, since, now, report)
+        each.end()
         return until
 
     async def daily(self, since: datetime | None, report: Report) -> datetime:
@@ -103,21 +113,25 @@ class Reconciler:
         until = self._clock.now()
         await self._missed.ask_operations(report)
         asked: dict[str, set[str]] = {}
-        for provider in self._parts.providers:
-            asked[provider.name] = await self._escrows(provider, report)
-            await statement.read_statement(provider, since, until, report)
-            await statement.book_lines(provider, self._clock, report)
+        each = _Each(self._parts.providers)
+        for provider in each.left:
+            with each.apart(provider):
+                asked[provider.name] = await self._escrows(provider, report)
+                await self._read(provider, since, until, report)
         # After all of them: a line of one place may book what another's balance is made of.
-        for provider in self._parts.providers:
-            await self._balances(provider, since, report)
+        for provider in each.left:
+            with each.apart(provider):
+                await self._balances(provider, since, report)
+        whole = {provider.name for provider in each.left}
 
         def looked_at(row: dict[str, Any]) -> bool:
-            escrows = asked.get(row["provider"])
+            escrows = asked.get(row["provider"]) if row["provider"] in whole else None
             if escrows is None:
                 return False
             return row["escrow_id"] is None or row["escrow_id"] in escrows
 
         await self._keep(report, looked_at)
+        each.end()
         return until
 
     async def escrow(self, escrow_id: str, report: Report) -> None:
@@ -148,6 +162,12 @@ class Reconciler:
             if len(rows) < _PAGE:
                 return asked
             after = rows[-1]["id"]
+
+    async def _read(
+        self, provider: ProviderBooks, since: datetime | None, until: datetime, report: Report
+    ) -> None:
+        await statement.read_statement(provider, since, until, report)
+        await statement.book_lines(provider, self._clock, report)
 
     async def _balances(
         self, provider: ProviderBooks, since: datetime | None, report: Report
@@ -259,6 +279,33 @@ class Reconciler:
 
     async def _keep(self, report: Report, looked_at: Callable[[dict[str, Any]], bool]) -> None:
         await kept.keep(report.findings, looked_at, self._clock.now(), self._parts.signer)
+
+
+class _Each:
+    """Providers side by side: one that is silent does not keep the others from being asked."""
+
+    def __init__(self, providers: Sequence[ProviderBooks]) -> None:
+        self._left = list(providers)
+        self._silent: list[ProviderSilent] = []
+
+    @property
+    def left(self) -> Sequence[ProviderBooks]:
+        """Return those that have answered everything so far."""
+        return tuple(self._left)
+
+    @contextmanager
+    def apart(self, provider: ProviderBooks) -> Iterator[None]:
+        """Leave `provider` out from now on if it is silent in this block."""
+        try:
+            yield
+        except ProviderSilent as error:
+            self._left.remove(provider)
+            self._silent.append(error)
+
+    def end(self) -> None:
+        """Raises ProviderSilent if one of them was."""
+        if self._silent:
+            raise self._silent[0]
 
 
 def _both(first: Sequence[Finding], second: Sequence[Finding]) -> list[Finding]:

@@ -42,6 +42,7 @@ class StripeBooks:
     place = "stripe"
     # Facts are booked when their events are, which is a little later than they are facts.
     settled_after = timedelta(minutes=5)
+    hourly = False
 
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls

@@ -6,6 +6,7 @@ callers, who look twice before they believe what costs money.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception, Web3RPCError
 from web3.types import FilterParams, TxParams
 
+from bloxtr8 import telemetry
 from bloxtr8.config import BaseChainSettings
 
 TRANSFER_TOPIC = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
@@ -211,6 +213,20 @@ class Chain:
                 raise
 
     async def _ask(self, call: Awaitable[T], *, refusable: bool = False) -> T:
+        started, result = time.monotonic(), "unknown"
+        try:
+            found = await self._answer(call, refusable=refusable)
+            result = "ok"
+        except (Rejected, BlockNotFound, TransactionNotFound):
+            result = "ok"
+            raise
+        finally:
+            telemetry.PROVIDER_CALL.labels(provider="BASE", call="rpc", result=result).observe(
+                time.monotonic() - started
+            )
+        return found
+
+    async def _answer(self, call: Awaitable[T], *, refusable: bool) -> T:
         try:
             async with asyncio.timeout(self._limit_s):
                 return await call

@@ -115,6 +115,18 @@ async def test_a_trade_from_deposit_to_payout(vault: Vault) -> None:
     assert (report.repaired, report.lines) == (0, 0)
 
 
+async def test_sweeps_are_booked_within_hours(vault: Vault) -> None:
+    vault.fund()
+    trade = await (await vault.trade()).fund()
+    await vault.sweep()
+    vault.bench.clock.advance(timedelta(hours=2))
+    await vault.desk.hourly()
+    assert await vault.desk.balances() == {"base_hot": PRICE}
+    await vault.desk.hourly()
+    assert await vault.desk.balances() == {"base_hot": PRICE}
+    assert trade.state == "FUNDS_HELD"
+
+
 async def test_money_that_may_be_frozen_is_not_swept(vault: Vault) -> None:
     vault.fund()
     vault.bench.screening.know(str(people.named("buyer").address), "listed")

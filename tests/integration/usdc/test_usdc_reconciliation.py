@@ -1,5 +1,6 @@
 """Reconciliation of the USDC rail: chain and custodian against books, operations, ledger."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -7,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from bloxtr8.config import KmsSettings
 from bloxtr8.ledger.check import check
+from bloxtr8.payments import webhook_inbox as inbox
 from bloxtr8.payments.reconciliation import wiring
 from bloxtr8.payments.reconciliation.model import ProviderSilent, Report
+from bloxtr8.payments.reconciliation.replay import replay
 from bloxtr8.payments.reconciliation.wiring import Reconciliation
+from bloxtr8.payments.webhook_signatures import WebhookName
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
@@ -181,8 +186,39 @@ async def test_a_silent_node_fails_the_run_and_resolves_nothing(desk: Desk) -> N
         await desk.made.reconciler.daily(None, Report())
 
 
+async def test_a_silent_custodian_does_not_hide_another_provider(desk: Desk) -> None:
+    """Stripe is not there at all; what the chain says is taken in all the same."""
+    settings = desk.bench.settings.model_copy(deep=True)
+    settings.stripe.api_base, settings.stripe.api_key = "http://127.0.0.1:9", SecretStr("sk_test")
+    made = wiring.make(settings, desk.bench.clock, KEYRING)
+    trade = await desk.trade()
+    await trade.deposit_unseen()
+    desk.bench.clock.advance(timedelta(hours=1, minutes=1))
+    report = Report()
+    with pytest.raises(ProviderSilent, match="Stripe"):
+        await made.reconciler.hourly(desk.bench.clock.now() - timedelta(hours=2), report)
+    assert [repair.what for repair in report.repairs] == ["answer"]
+    await made.close()
+
+
 async def test_dust_is_nobodys_money(desk: Desk) -> None:
     trade = await (await desk.trade()).fund()
     desk.bench.chain.bank.pay("stranger", people.USDC, (await trade.account()).address, 9_999)
     await desk.quiet()
     assert trade.state == "FUNDS_HELD"
+
+
+async def test_a_custodians_call_that_was_kept_is_taken_in_again(desk: Desk) -> None:
+    """Its escrow was not known when it came; replayed later it hastens the look-up."""
+    trade = await desk.trade()
+    address = (await trade.account()).address
+    body = json.dumps({"id": "e1", "type": "deposit.confirmed", "data": {"address": address}})
+    name = WebhookName("e1", address, "deposit.confirmed")
+    since = desk.bench.clock.now()
+    await inbox.record(name, body.encode(), since, provider=inbox.CUSTODIAN)
+    done = await replay(desk.made.missed, since)
+    assert (done.taken, done.passed) == (1, 0)
+    (row,) = await database.fetch("SELECT status, escrow_id FROM webhook_events")
+    assert (row["status"], str(row["escrow_id"])) == ("HANDLED", trade.escrow_id)
+    again = await replay(desk.made.missed, since)
+    assert (again.taken, again.passed) == (0, 1)
