@@ -63,9 +63,14 @@ async def read(call: Call) -> Reply:
         if found is None:
             raise NotFound
         case = case_of(found.escrow, case.contract_ref, call.caller.user_id)
-    shown = render(call, case, await _delivery(case.escrow))
+    return Reply(await shown(call, case))
+
+
+async def shown(call: Call, case: Case) -> answers.EscrowOut:
+    """Return the escrow with its delivery and who was seen as owner since."""
+    found = render(call, case, await _delivery(case.escrow))
     seen = await handovers.of_escrow(case.escrow.escrow_id)
-    return Reply(shown.model_copy(update={"ownership_seen": _seen(seen)}) if seen else shown)
+    return found.model_copy(update={"ownership_seen": _seen(seen)}) if seen else found
 
 
 def render(call: Call, case: Case, delivery: answers.Delivery | None = None) -> answers.EscrowOut:

@@ -21,7 +21,6 @@ from web.routes import Handler, KeyRule, Reply, Route, Who
 from web.submission import Writes
 from web.texts import Text
 from web.views.escrows import page_of
-from web.views.escrows import read as read_escrow
 from web.views.trade import payee_of
 
 
@@ -177,15 +176,6 @@ ROUTES = (
         RateClass.STAFF,
         query=requests.StaffEscrowList,
         answer=answers.EscrowPage,
-    ),
-    Route(
-        "GET",
-        "/api/v1/staff/escrows/{escrow_id}",
-        read_escrow,
-        Who.SUPPORT,
-        "One trade",
-        RateClass.STAFF,
-        answer=answers.EscrowOut,
     ),
     _write(
         "resolve",

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from bloxtr8.access import StaffRole
-from tests.integration.web.world import World, problem
+from tests.integration.web.world import STATEMENT, World, problem
 
 STATS = "/api/v1/staff/stats"
+PROPOSAL = {"seller_amount": {"minor": 50_000, "currency": "USD"}}
 
 
 async def test_staff_see_what_is_where_and_what_waits(world: World) -> None:
@@ -60,3 +61,20 @@ async def test_figures_are_for_staff_and_of_a_bounded_span(world: World) -> None
     answer = await world.get(f"{STATS}?bucket=hour&from={since}", staff)
     await problem(answer, 422, "validation_failed")
     assert (await world.get(f"{STATS}?bucket=day&from={since}", staff)).status == 200
+
+
+async def test_staff_see_a_case_whole(world: World) -> None:
+    staff = await world.person(StaffRole.SUPPORT)
+    trade = await world.disputed()
+    said = {"text": STATEMENT}
+    await world.post(f"{trade.path}/dispute/statements", trade.buyer_person, said)
+    await world.post(f"{trade.path}/settlements", trade.seller_person, PROPOSAL)
+    await trade.answer()
+    case = await (await world.get(trade.staff_path, staff)).json()
+    assert (case["id"], case["status"]) == (trade.escrow_id, "DISPUTED")
+    assert [command["kind"] for command in case["commands"]] == ["PROPOSE_SETTLEMENT"]
+    assert sum(line["amount"]["minor"] for line in case["entries"]) == 0
+    assert any(line["account"].startswith("escrow_held:") for line in case["entries"])
+    assert [said["text"] for said in case["statements"]] == [STATEMENT]
+    assert case["disputes"][0]["status"] == "OPEN"
+    await problem(await world.get(trade.staff_path, trade.buyer_person), 403, "forbidden")
