@@ -73,10 +73,7 @@ class Worker:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of the process so far (proc(5), fields 14 and 15)."""
-        text = Path(f"/proc/{self._process.pid}/stat").read_text()
-        fields = text.rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._process.pid)
 
     @property
     def memory_mib(self) -> float:
@@ -157,6 +154,13 @@ class Stage:
             yield worker
         finally:
             worker.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process so far (proc(5), fields 14 and 15)."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    fields = text.rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _start_at_the_end(kafka: KafkaSettings) -> None:

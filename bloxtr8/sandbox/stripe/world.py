@@ -21,6 +21,8 @@ KINDS = (
     "dispute",
     "balance_transaction",
 )
+# Whose documents name no `livemode`.
+_MODELESS = frozenset({"account", "balance_transaction", "refund", "transfer_reversal"})
 # Stripe's US card price: 2.9 % + 30 cents.
 _FEE_PER_MILLE = 29
 _FEE_FIXED_MINOR = 30
@@ -70,7 +72,7 @@ class World:
             "id": new_id(prefix),
             "object": kind,
             "created": self.now(),
-            "livemode": False,
+            **({} if kind in _MODELESS else {"livemode": False}),
             **fields,
         }
         self.objects[kind][made["id"]] = made

@@ -319,6 +319,7 @@ async def test_the_stand_in_answers_with_documented_fields_only() -> None:
         (charge,) = stand_in.world.objects["charge"].values()
         stand_in.world.open_dispute(charge["id"], "fraudulent")
         drawn = operation(Kind.PAYOUT, 9_950, destination="acct_1", payment_ref=charge["id"])
+        drawn = replace(drawn, operation_id=ESCROW)
         assert isinstance(await rail.payout(drawn), Confirmed)
         given = operation(Kind.REFUND, 10_329, payment_ref=intent["id"])
         given = replace(given, operation_id=CONTRACT)
