@@ -65,32 +65,37 @@ class WebhooksAgent:
         name = WebhookName(call.provider_event_id, message.provider_payment_id, call.type)
         provider = _PROVIDERS[message.provider]
         received_at = metadata.moment(call.received_at)
-        if not await inbox.record(name, call.raw, received_at, provider=provider):
+        status, escrow_id = _at_first_sight(message)
+        fresh = await inbox.record(
+            name, call.raw, received_at, provider=provider, status=status, escrow_id=escrow_id
+        )
+        if not fresh:
             telemetry.DUPLICATES.labels(consumer="webhooks").inc()
+            return
+        if status == inbox.IGNORED:
             return
         if message.provider == common.PROVIDER_STRIPE and call.type == ACCOUNT_UPDATED:
             await inbox.update_account(call.raw, now)
         if not _facts(message):
             await inbox.mark(name, inbox.IGNORED, now, provider=provider)
             return
-        escrow_id = await self._escrow_of(message)
         if not escrow_id:
-            telemetry.UNMATCHED_WEBHOOKS.labels(provider=provider).inc()
-            await inbox.mark(name, inbox.UNMATCHED, now, provider=provider)
-            return
-        await inbox.mark(name, inbox.MATCHED, now, escrow_id=escrow_id, provider=provider)
+            escrow_id = await self._escrow_of(message)
+            if not escrow_id:
+                telemetry.UNMATCHED_WEBHOOKS.labels(provider=provider).inc()
+                await inbox.mark(name, inbox.UNMATCHED, now, provider=provider)
+                return
+            await inbox.mark(name, inbox.MATCHED, now, escrow_id=escrow_id, provider=provider)
         await self._app.publisher.publish(PAYMENTS_COMMANDS, self._fact(message, escrow_id))
 
     async def _escrow_of(self, message: webhook.WebhookEvent) -> str:
-        """Ask the signed body, then the table, then PostgreSQL."""
+        """Ask the table, then PostgreSQL; the signed body names none."""
         ref = message.provider_payment_id
         if message.provider == common.PROVIDER_CUSTODIAN:
             return await escrow_of_call(message.call.raw)
-        return (
-            inbox.escrow_named_in(message.call.raw)
-            or provider_refs.escrow_of(self._table.value_of(ref.encode()))
-            or await inbox.escrow_of_artifact(ref)
-        )
+        return provider_refs.escrow_of(
+            self._table.value_of(ref.encode())
+        ) or await inbox.escrow_of_artifact(ref)
 
     def _fact(self, message: webhook.WebhookEvent, escrow_id: str) -> payments.PaymentCommand:
         call = message.call
@@ -111,6 +116,24 @@ class WebhooksAgent:
                 received_at=call.received_at,
             ),
         )
+
+
+def _at_first_sight(message: webhook.WebhookEvent) -> tuple[str, str | None]:
+    """Return how far a call has come before anybody is asked, and the escrow that it names.
+
+    What nobody can read is kept, and refused after that.
+    """
+    try:
+        facts = _facts(message)
+    except BadObject:
+        return inbox.RECEIVED, None
+    if not facts:
+        # An account's call has its effect first.
+        return inbox.RECEIVED if message.call.type == ACCOUNT_UPDATED else inbox.IGNORED, None
+    named = ""
+    if message.provider == common.PROVIDER_STRIPE:
+        named = inbox.escrow_named_in(message.call.raw)
+    return (inbox.MATCHED, named) if named else (inbox.RECEIVED, None)
 
 
 def _facts(message: webhook.WebhookEvent) -> list[Fact]:

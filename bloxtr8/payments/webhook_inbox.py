@@ -25,28 +25,48 @@ RECEIVED, MATCHED, UNMATCHED, HANDLED, IGNORED = (
 
 
 async def record(
-    name: WebhookName, body: bytes, received_at: datetime, *, provider: str = STRIPE
+    name: WebhookName,
+    body: bytes,
+    received_at: datetime,
+    *,
+    provider: str = STRIPE,
+    status: str = RECEIVED,
+    escrow_id: str | None = None,
 ) -> bool:
-    """Keep a call as it came. False when it was kept and handled before: it is a repetition."""
-    async with transaction() as tx:
-        await tx.execute(
-            "INSERT INTO webhook_events (id, provider, provider_event_id, provider_payment_id, "
-            "type, raw, status, received_at) VALUES ($1, $2, $3, $4, $5, $6, 'RECEIVED', $7) "
-            "ON CONFLICT (provider, provider_event_id) DO NOTHING",
-            ids.uuid7(),
-            provider,
-            name.provider_event_id,
-            name.provider_payment_id,
-            name.type,
-            body,
-            received_at,
-        )
-        status = await tx.fetchval(
-            "SELECT status FROM webhook_events WHERE provider = $1 AND provider_event_id = $2",
-            provider,
-            name.provider_event_id,
-        )
-    return status not in (HANDLED, IGNORED)
+    """Keep a call as it came, with how far it has come already.
+
+    False when it was kept and handled before: it is a repetition. What is IGNORED is handled.
+    """
+    handled_at = received_at if status == IGNORED else None
+    kept = await fetchrow(
+        "INSERT INTO webhook_events (id, provider, provider_event_id, provider_payment_id, "
+        "type, raw, received_at, status, escrow_id, handled_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+        "ON CONFLICT (provider, provider_event_id) DO NOTHING RETURNING id",
+        ids.uuid7(),
+        provider,
+        name.provider_event_id,
+        name.provider_payment_id,
+        name.type,
+        body,
+        received_at,
+        status,
+        escrow_id,
+        handled_at,
+    )
+    if kept is not None:
+        return True
+    again = await fetchrow(
+        "UPDATE webhook_events SET status = $3, escrow_id = coalesce($4, escrow_id), "
+        "handled_at = $5 WHERE provider = $1 AND provider_event_id = $2 "
+        "AND status NOT IN ('HANDLED', 'IGNORED') RETURNING id",
+        provider,
+        name.provider_event_id,
+        status,
+        escrow_id,
+        handled_at,
+    )
+    return again is not None
 
 
 async def mark(
