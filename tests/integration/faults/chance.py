@@ -17,16 +17,15 @@ _PART_OF = {"POST": 1.0, "RPC": 0.2}
 class Chance(FaultPlan):
     """The mode's share of the requests with an effect fail, and less of the questions.
 
-    `hits` counts them by "METHOD /path". `seconds`: how long a time-out hangs; longer than the
-    client waits.
+    `hits` counts them by "METHOD /path". A time-out hangs for longer than the client waits.
     """
 
-    def __init__(self, random: Random, mode: Mode, seconds: float) -> None:
+    def __init__(self, random: Random, mode: Mode) -> None:
         super().__init__()
         self._random = random
         self._share = mode.share
         # Too many requests are over when the client comes again.
-        pause = 0.0 if mode.fault is Fault.RATE_LIMIT else seconds
+        pause = 0.0 if mode.fault is Fault.RATE_LIMIT else 2 * mode.client_wait_s
         self._rule = FaultRule("*", mode.fault, seconds=pause)
         self.hits: Counter[str] = Counter()
 

@@ -12,6 +12,7 @@ SEED = int(os.environ.get("BLOXTR8_FAULTS_SEED", "0")) or time.time_ns() % 1_000
 LONG_RUNS = 5_000
 _RUNS = int(os.environ.get("BLOXTR8_FAULTS_RUNS", "200"))
 _SHARE = 0.3
+_SILENT = frozenset({Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Mode:
     share: float = 0.0
     way: Way = Way.PROMPT
     runs: int = _RUNS
+
+    @property
+    def client_wait_s(self) -> float:
+        """How long clients wait for an answer: only where answers do not come is it short."""
+        return 0.5 if self.fault in _SILENT and self.share else 10.0
 
     def __str__(self) -> str:
         return self.name

@@ -38,8 +38,6 @@ _WISHES = (
     *(Wish.RELEASE, Wish.REFUND, Wish.SPLIT, Wish.CANCEL, Wish.RACE),
     *(Wish.DECLINED, Wish.CHARGEBACK_WON, Wish.CHARGEBACK_LOST),
 )
-# What a client does in the faulty phase: short, so that time-outs are quick, and once.
-_LIMITS = CallLimits(connect_s=1.0, total_s=0.4, tries=2, pause_first_s=0.005, pause_max_s=0.01)
 
 
 class StripeBank:
@@ -119,6 +117,11 @@ class StripeBank:
         return [e for e in self._world.objects["refund"].values() if e["payment_intent"] in refs]
 
 
+def limits_of(mode: Mode) -> CallLimits:
+    """Return limits of a client that pauses for a moment: how long it does is tried elsewhere."""
+    return CallLimits(1.0, mode.client_wait_s, tries=2, pause_first_s=0.005, pause_max_s=0.01)
+
+
 def trades_for(runs: int, random: Random) -> list[Trade]:
     """Return so many trades, each wish as often as any other."""
     return [
@@ -144,11 +147,11 @@ async def stripe_crowd(
     stripe = StripeStandIn(clock=clock)
     await stripe.start()
     add_account(stripe, SELLER)
-    plan = Chance(random, mode, seconds=2 * _LIMITS.total_s)
+    plan, limits = Chance(random, mode), limits_of(mode)
     stripe.faults = plan
     await database.open_database(Settings(postgres=PostgresSettings(dsn=SecretStr(dsn))))
     connection = StripeSettings(api_base=stripe.base_url, api_key=SecretStr(stripe.api_key))
-    rail, calls = StripeRail(connection, clock, _LIMITS), StripeCalls(connection, clock, _LIMITS)
+    rail, calls = StripeRail(connection, clock, limits), StripeCalls(connection, clock, limits)
     signer = KEYRING.signer(common.PRODUCER_PAYMENTS)
     store = PostgresStore(signer, clock)
     executor = Executor(store, {"STRIPE": rail}, clock, owner="worker-1")

@@ -27,8 +27,6 @@ _WISHES = (
     *(Wish.TOO_LITTLE, Wish.TOO_MUCH, Wish.RISKY, Wish.LATE),
 )
 _PAYING = (states.AWAIT_FUNDS, states.CANCELLING, states.CANCELLED)
-_TIMEOUT_S = 0.3
-_LIMITS = Limits(total_s=_TIMEOUT_S, tries=2, pause_first_s=0.005, pause_max_s=0.01)
 _FUNDS = 10**9 * USDC
 _SELLERS = 40
 
@@ -115,11 +113,13 @@ class UsdcBank:
         self._sent[trade.escrow_id] += amount
 
 
-def _hurry(bench: UsdcBench) -> None:
-    """Let clients wait and pause for a moment only: how long they do is tried elsewhere."""
+def _hurry(bench: UsdcBench, wait_s: float) -> None:
+    """Let clients pause for a moment only: how long they do is tried elsewhere."""
+    limits = Limits(total_s=wait_s, tries=2, pause_first_s=0.005, pause_max_s=0.01)
     rail: Any = bench.usdc.rail
+    rail._screens._limit_s = 2 * wait_s + 1
     for adapter in (rail._custody, *rail._screens._screeners):
-        adapter._client._limits = _LIMITS
+        adapter._client._limits = limits
 
 
 def trades_for(runs: int, random: Random) -> list[Trade]:
@@ -145,12 +145,14 @@ async def usdc_crowd(
 ) -> AsyncIterator[tuple[Crowd, UsdcBank]]:
     """Yield a crowd that has not started, on a database of its own."""
     random = Random(seed)
-    async with open_usdc_bench(dsn, folder, looks_by_itself=False, timeout_s=_TIMEOUT_S) as bench:
-        _hurry(bench)
+    async with open_usdc_bench(
+        dsn, folder, looks_by_itself=False, timeout_s=mode.client_wait_s
+    ) as bench:
+        _hurry(bench, mode.client_wait_s)
         bank = UsdcBank(bench, random)
         post = Post(bench.service, bench.clock, random, mode.way, name_of_custodian)
         bench.custodian.webhooks.send = post.take  # type: ignore[method-assign]
-        plan = Chance(random, mode, seconds=2 * _TIMEOUT_S)
+        plan = Chance(random, mode)
         bench.chain.faults = bench.custodian.faults = bench.screening.faults = plan
         parts = Parts(
             bench.clock,
