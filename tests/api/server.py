@@ -118,6 +118,9 @@ async def _start(
     application = worker_module.make_app(settings)
     roblox.clock = roblox.openid.clock = application.clock
     await undo.enter_async_context(running(application))
+    # As after the first trade: the producer knows the partitions of the table's topic.
+    table = application.tables["escrows"].changelog_topic.get_topic_name()
+    await application.producer._ensure_producer().partitions_for(table)
     server.url = settings.web.public_url
     session = await undo.enter_async_context(aiohttp.ClientSession(base_url=server.url))
     client: Any = session

@@ -28,6 +28,9 @@ from web.openapi import described, make_document
 from web.problems import CONTENT_TYPE
 from web.routes import Route, Who
 
+# The generator's own habit; it is seeded, so that runs are the same.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+
 # In all forms together; a longer run is asked for by name.
 EXAMPLES = int(os.environ.get("BLOXTR8_FUZZ_EXAMPLES", "50"))
 TIMEOUT_S = 40
