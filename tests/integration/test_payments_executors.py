@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from bloxtr8.config import StripeSettings
 from bloxtr8.messaging import metadata
+from bloxtr8.payments import pg_store
 from bloxtr8.payments.executor import AHEAD_MAX, IN_FLIGHT_MAX, Executor
 from bloxtr8.payments.operations import LEASE, Operation, Status
 from bloxtr8.payments.rails import InstrumentOutcome
@@ -143,6 +146,23 @@ async def test_a_provider_has_a_limit_of_calls_at_once(bench: Bench) -> None:
     await rail.close()
     assert rail.most == IN_FLIGHT_MAX
     assert len(bench.stripe.world.objects["payment_intent"]) == 2 * IN_FLIGHT_MAX
+
+
+async def test_a_long_queue_is_not_looked_through_for_each_claim(bench: Bench) -> None:
+    for _ in range(200):
+        bench.next_escrow()
+        await bench.service.handle(bench.intent_order())
+    rows = await database.fetch(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {pg_store._DUE}", bench.clock.now(), "worker-1", [], 8
+    )
+    (plan,) = json.loads(rows[0]["QUERY PLAN"])
+    assert max(_loops(plan["Plan"])) <= 16, "something is done again for every row of the queue"
+
+
+def _loops(node: dict[str, Any]) -> Iterator[int]:
+    yield node["Actual Loops"]
+    for child in node.get("Plans", []):
+        yield from _loops(child)
 
 
 async def test_an_order_for_later_waits(bench: Bench) -> None:
