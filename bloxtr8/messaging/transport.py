@@ -1,18 +1,22 @@
-"""Faust's Kafka transport with three holes closed.
+"""Faust's Kafka transport with four holes closed.
 
 * The consumer commits an offset only when every message fetched before it was acknowledged.
   Faust's own guard tolerates one missing offset at the head (faust-streaming#606): a crash
   could then lose the message that was being worked on.
+* Messages are taken in the order of the log. Faust fetches in a thread of its own: what was
+  fetched before a rebalance could arrive after the seek back to what is committed, hide the
+  messages between, and be committed past them.
 * The producer is idempotent and waits for all in-sync replicas, so a retry inside the client
   neither doubles nor reorders.
 * A record whose header names are not UTF-8 is read like any other (`records.py`).
 """
 
 import heapq
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from yarl import URL
@@ -20,6 +24,10 @@ from yarl import URL
 from bloxtr8.messaging import records
 
 records.install()
+
+_DOUBTS_MAX = 3
+
+_log = structlog.get_logger(__name__)
 
 
 class _Ledger:
@@ -57,6 +65,42 @@ class _Ledger:
         return self.position if moved else None
 
 
+class _Order:
+    """Which offset of each partition must come next. `seek` says where reading goes on.
+
+    A log may have holes (what retention deleted, compaction), so a hole is believed when it is
+    still there after it was read again, more often than late batches can follow each other.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[TP, int] = {}
+        self._doubts: Counter[TP] = Counter()
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self._next[tp] = offset
+        self._doubts.pop(tp, None)
+
+    def forget(self, tp: TP) -> None:
+        self._next.pop(tp, None)
+        self._doubts.pop(tp, None)
+
+    def expected(self, tp: TP) -> int | None:
+        return self._next.get(tp)
+
+    def takes(self, tp: TP, offset: int) -> bool:
+        """Tell whether a message is to be taken now; then the one behind it is next."""
+        expected = self._next.get(tp)
+        if expected is None:
+            return False  # fetched before anybody said where to read
+        if offset > expected:
+            if self._doubts[tp] < _DOUBTS_MAX:
+                self._doubts[tp] += 1
+                return False
+            del self._doubts[tp]
+        self._next[tp] = max(expected, offset + 1)
+        return True
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Waits at the broker as long as the settings say; Faust has 1.5 s written in.
 
@@ -71,19 +115,36 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
-    """Commits only up to the first message that is not acknowledged."""
+    """Takes messages in order; commits only up to the first that is not acknowledged."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ledgers: dict[TP, _Ledger] = defaultdict(_Ledger)
+        self._order = _Order()
         super().__init__(*args, **kwargs)
 
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        if self.app.topics.acks_enabled_for(record.topic):
-            self._ledgers[tp].fetch(record.offset)
-        return super()._to_message(tp, record)
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Yield what was fetched, of each partition only what follows on what was yielded."""
+        left_out: set[TP] = set()
+        async for tp, message in super().getmany(timeout):
+            if not self.app.topics.acks_enabled_for(message.topic):
+                yield tp, message
+            elif tp not in left_out:
+                if self._order.takes(tp, message.offset):
+                    self._ledgers[tp].fetch(message.offset)
+                    yield tp, message
+                else:
+                    left_out.add(tp)
+                    await self._read_again(tp, message.offset)
+
+    async def _read_again(self, tp: TP, came: int) -> None:
+        sought: int | None = None
+        while (expected := self._order.expected(tp)) not in (None, sought):
+            _log.warning("read_again", tp=repr(tp), expected=expected, came=came)
+            await self._seek_in_thread({tp: expected})
+            sought = expected
 
     def withhold(self, message: Message) -> None:
         """Never commit past `message` in this assignment, whatever acknowledges it."""
@@ -100,14 +161,22 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._acked_index[tp] -= ledger.withheld
             ledger.rewind()
         await super().perform_seek()
-        fresh = [
-            tp
+        positions = {
+            tp: self._read_offset[tp]
             for tp in self.assignment()
-            if self.app.topics.acks_enabled_for(tp.topic) and self._committed_offset[tp] is None
-        ]
-        if fresh:
-            for tp, offset in (await self.earliest_offsets(*fresh)).items():
-                await self.seek(tp, offset or 0)
+            if self.app.topics.acks_enabled_for(tp.topic)
+        }
+        if fresh := [tp for tp, offset in positions.items() if offset is None]:
+            earliest = await self.earliest_offsets(*fresh)
+            positions |= {tp: earliest.get(tp) or 0 for tp in fresh}
+        for tp, offset in positions.items():
+            self._order.seek(tp, offset)
+        # Again for all: what came before this was known was not taken.
+        await self._seek_in_thread(positions)
+
+    async def _seek_in_thread(self, offsets: Mapping[TP, int | None]) -> None:
+        # Faust's own `seek` moves the consumer of the other thread from this one.
+        await self._thread.seek_wait(offsets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         for tp in revoked:
@@ -116,6 +185,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _forget(self, tp: TP) -> None:
         self._ledgers.pop(tp, None)
+        self._order.forget(tp)
         self._acked[tp].clear()
         self._acked_index[tp].clear()
 

@@ -1,10 +1,18 @@
 """The consumer's books: never commit past a message that is not acknowledged."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bloxtr8.messaging.transport import _Ledger
+from bloxtr8.messaging.transport import Consumer, _Ledger, _Order
 
 
 def test_nothing_fetched_nothing_committed() -> None:
@@ -161,3 +169,107 @@ def test_what_was_withheld_counts_only_when_it_is_acknowledged_again() -> None:
     assert ledger.settle() is None
     ledger.acked.add(0)
     assert ledger.settle() == 1
+
+
+TP0 = TP("escrow.commands.v1", 0)
+
+
+def test_nothing_is_taken_before_somebody_says_where_to_read() -> None:
+    order = _Order()
+    assert not order.takes(TP0, 7)
+    order.seek(TP0, 7)
+    assert order.takes(TP0, 7)
+    order.forget(TP0)
+    assert not order.takes(TP0, 8)
+
+
+def test_a_hole_is_believed_when_it_stays() -> None:
+    order = _Order()
+    order.seek(TP0, 3)
+    assert [order.takes(TP0, 10) for _ in range(4)] == [False, False, False, True]
+    assert not order.takes(TP0, 12)
+    assert order.expected(TP0) == 11
+    assert order.takes(TP0, 11)
+    assert order.takes(TP0, 12)
+
+
+def test_what_is_read_once_more_hides_nothing() -> None:
+    order = _Order()
+    order.seek(TP0, 3)
+    for offset in (3, 4, 5, 3, 4, 5, 6):
+        assert order.takes(TP0, offset)
+    assert order.expected(TP0) == 7
+
+
+class Log:
+    """A partition, a consumer that reads it, and batches that arrive later than they should."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, offsets: list[int]) -> None:
+        self.offsets, self.position, self.seeks = offsets, 0, 0
+        self.stale: list[list[int]] = []
+        monkeypatch.setattr(driver.Consumer, "getmany", lambda _self, _timeout: self._fetch())
+        consumer: Any = Consumer.__new__(Consumer)
+        consumer.app = SimpleNamespace(topics=SimpleNamespace(acks_enabled_for=lambda _topic: True))
+        consumer._ledgers = {TP0: _Ledger()}
+        consumer._order = _Order()
+        consumer._thread = SimpleNamespace(seek_wait=self._seek)
+        self.consumer = consumer
+
+    async def _seek(self, offsets: dict[TP, int]) -> None:
+        self.position, self.seeks = offsets[TP0], self.seeks + 1
+
+    async def _fetch(self) -> AsyncIterator[tuple[TP, Any]]:
+        batch = [offset for offset in self.offsets if offset >= self.position][:4]
+        if self.stale:
+            batch = self.stale.pop(0)
+        else:
+            self.position = batch[-1] + 1 if batch else self.position
+        for offset in batch:
+            yield TP0, SimpleNamespace(topic=TP0.topic, offset=offset)
+
+    async def read(self) -> list[int]:
+        """Return what is taken, in order, until nothing more comes."""
+        taken: list[int] = []
+        silent = 0
+        async with asyncio.timeout(5):
+            while silent < 5:
+                came = [m.offset async for _, m in self.consumer.getmany(1.0)]
+                silent = 0 if came or self.stale else silent + 1
+                taken += came
+        return taken
+
+
+async def test_a_batch_from_before_the_seek_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch, list(range(20)))
+    log.consumer._order.seek(TP0, 3)
+    log.position = 3
+    log.stale = [[10, 11]]
+    assert await log.read() == list(range(3, 20))
+    assert log.seeks == 1
+
+
+async def test_holes_of_the_log_cost_three_seeks_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch, [0, 1, 5, 6, 9])
+    log.consumer._order.seek(TP0, 0)
+    assert await log.read() == [0, 1, 5, 6, 9]
+    assert log.seeks == 6
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, unique=True).map(sorted),
+    st.lists(
+        st.lists(st.integers(0, 40), min_size=1, max_size=4, unique=True).map(sorted), max_size=3
+    ),
+)
+async def test_nothing_is_missed_whatever_comes_late(
+    offsets: list[int], stale: list[list[int]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        log = Log(patch, offsets)
+        log.consumer._order.seek(TP0, 0)
+        # Late batches hold what the log holds.
+        log.stale = [kept for batch in stale if (kept := [o for o in batch if o in offsets])]
+        first: dict[int, int] = {}
+        for at, offset in enumerate(await log.read()):
+            first.setdefault(offset, at)
+        assert sorted(first) == offsets
