@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -71,13 +72,33 @@ async def _survive(kafka: str, directory: Path, *, trades: int, rounds: int) -> 
             for person in (trade.buyer, trade.seller):
                 await person.token()  # signs in, which needs the database from here
         progress = Progress(sum(len(_steps(trade, n)) for n, trade in enumerate(played)))
-        async with asyncio.TaskGroup() as group:
+        async with _supervised(stage), asyncio.TaskGroup() as group:
             group.create_task(_storm(stage, progress, rounds))
             for number, trade in enumerate(played):
                 group.create_task(_play(trade, number, progress))
-        assert await _differences(played) == []
+        async with _supervised(stage):
+            assert await _differences(played) == []
         for number, trade in enumerate(played):
             assert at_stripe(trade, stack.stripe.world) == _wanted(trade, number)
+
+
+@asynccontextmanager
+async def _supervised(stage: Stage) -> AsyncIterator[None]:
+    """Start the worker again when it has ended itself, as whatever runs it in life does."""
+
+    async def supervise() -> None:
+        (worker,) = stage.stack.workers
+        while True:
+            if not worker.running:
+                worker.start()
+            await asyncio.sleep(0.5)
+
+    task = asyncio.create_task(supervise())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Progress:
