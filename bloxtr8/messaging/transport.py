@@ -1,4 +1,4 @@
-"""Faust's Kafka transport with four holes closed.
+"""Faust's Kafka transport with five holes closed.
 
 * The consumer commits an offset only when every message fetched before it was acknowledged.
   Faust's own guard tolerates one missing offset at the head (faust-streaming#606): a crash
@@ -6,6 +6,8 @@
 * Messages are taken in the order of the log. Faust fetches in a thread of its own: what was
   fetched before a rebalance could arrive after the seek back to what is committed, hide the
   messages between, and be committed past them.
+* A fetch that outlasts a rebalance puts back what it read. Faust throws it away, although the
+  reader has moved on: a recovery then waited for ever for the changelog records in it.
 * The producer is idempotent and waits for all in-sync replicas, so a retry inside the client
   neither doubles nor reorders.
 * A record whose header names are not UTF-8 is read like any other (`records.py`).
@@ -108,10 +110,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     answers only when the wait is over, so the wait is what every message there costs.
     """
 
+    consumer: "Consumer"
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = int(self.app.settings.kafka.fetch_wait_s * 1000)
         return consumer
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP] | None, **limits: Any
+    ) -> dict[TP, list[Any]]:
+        """Fetch from the partitions that are active now; put back what nobody waits for."""
+        if active_partitions is not None:
+            # Faust empties the set in a rebalance, and aiokafka reads an empty one as all.
+            active_partitions = set(active_partitions)
+            if not active_partitions:
+                return {}
+        revocations = self.consumer.revocations
+        records: dict[TP, list[Any]]
+        records = await super()._fetch_records(consumer, active_partitions, **limits)
+        if self.consumer.flow_active and self.consumer.revocations == revocations:
+            return records
+        for tp in records.keys() & consumer.assignment():
+            consumer.seek(tp, records[tp][0].offset)
+        return {}
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -123,7 +145,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ledgers: dict[TP, _Ledger] = defaultdict(_Ledger)
         self._order = _Order()
+        self.revocations = 0
         super().__init__(*args, **kwargs)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        revocations = self.revocations
+        records = await super()._getmany(active_partitions, timeout)
+        # On its way from the other thread it may have met a rebalance, which seeks anew.
+        return records if self.revocations == revocations else {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Yield what was fetched, of each partition only what follows on what was yielded."""
@@ -179,6 +208,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self._thread.seek_wait(offsets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.revocations += 1
         for tp in revoked:
             self._forget(tp)
         await super().on_partitions_revoked(revoked)

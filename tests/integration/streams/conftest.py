@@ -1,5 +1,7 @@
 """Streams need a broker of their own and no database: escrows go on without one."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +17,9 @@ from bloxtr8.config import (
     WebSettings,
 )
 from bloxtr8.dev import process
+from bloxtr8.dev.apache_kafka import ApacheKafka, missing_tools
 from bloxtr8.dev.kafka import InProcessKafka
+from bloxtr8.messaging.provision import provision
 
 
 @pytest.fixture
@@ -37,3 +41,16 @@ def settings(kafka_cluster: InProcessKafka, tmp_path: Path) -> Settings:
         keys=KeysSettings(directory=tmp_path / "keys"),
         clock=ClockSettings(offset_file=str(tmp_path / "clock")),
     )
+
+
+@pytest.fixture
+async def apache_settings(settings: Settings) -> AsyncIterator[Settings]:
+    """The same settings on a real Kafka: the embedded one now and then fails a joining member."""
+    if missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing_tools())}")
+    broker = ApacheKafka()
+    await asyncio.to_thread(broker.start)
+    settings.kafka.bootstrap = broker.bootstrap
+    await provision(settings.kafka)
+    yield settings
+    await asyncio.to_thread(broker.stop)

@@ -1,7 +1,5 @@
 """The deadline service of real workers, with a clock that travels."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +8,6 @@ import pytest
 from bloxtr8.clock import SharedOffsetClock
 from bloxtr8.config import Settings
 from bloxtr8.dev import process
-from bloxtr8.dev.apache_kafka import ApacheKafka, missing_tools
-from bloxtr8.messaging.provision import provision
 from bloxtr8.messaging.topics import ESCROW_COMMANDS, ESCROW_EVENTS
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
@@ -92,19 +88,6 @@ async def test_a_restarted_worker_knows_the_deadlines_of_its_partitions(
     async with running(escrow_app(settings)) as worker:
         _clock(worker).advance(timedelta(hours=73))
         await until(lambda: all(_state(worker, t) == types.ESCROW_STATE_CANCELLING for t in trades))
-
-
-@pytest.fixture
-async def apache_settings(settings: Settings) -> AsyncIterator[Settings]:
-    """The same settings on a real Kafka: the embedded one now and then fails a joining member."""
-    if missing_tools():
-        pytest.skip(f"not installed: {', '.join(missing_tools())}")
-    broker = ApacheKafka()
-    await asyncio.to_thread(broker.start)
-    settings.kafka.bootstrap = broker.bootstrap
-    await provision(settings.kafka)
-    yield settings
-    await asyncio.to_thread(broker.stop)
 
 
 @pytest.mark.apache

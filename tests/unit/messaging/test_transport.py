@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bloxtr8.messaging.transport import Consumer, _Ledger, _Order
+from bloxtr8.messaging.transport import Consumer, ConsumerThread, _Ledger, _Order
 
 
 def test_nothing_fetched_nothing_committed() -> None:
@@ -273,3 +273,85 @@ async def test_nothing_is_missed_whatever_comes_late(
         for at, offset in enumerate(await log.read()):
             first.setdefault(offset, at)
         assert sorted(first) == offsets
+
+
+class Fetch:
+    """A consumer's thread with one fetch under way, and what it seeks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[Any] = []
+        self.sought: dict[TP, int] = {}
+        self.meanwhile: Any = lambda: None
+        self.found = {CHANGELOG0: [SimpleNamespace(offset=4), SimpleNamespace(offset=5)]}
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self._fetch)
+        self.consumer = SimpleNamespace(revocations=0, flow_active=True)
+        self.thread: Any = ConsumerThread.__new__(ConsumerThread)
+        vars(self.thread)["consumer"] = self.consumer
+        self.client = SimpleNamespace(
+            assignment=lambda: {CHANGELOG0}, seek=lambda tp, at: self.sought.update({tp: at})
+        )
+
+    async def _fetch(self, _client: Any, active: Any, **_limits: Any) -> dict[TP, list[Any]]:
+        self.asked.append(active)
+        self.meanwhile()
+        return self.found
+
+    async def __call__(self, active: set[TP] | None) -> dict[TP, list[Any]]:
+        found: dict[TP, list[Any]] = await self.thread._fetch_records(self.client, active)
+        return found
+
+
+CHANGELOG0 = TP("bloxtr8-escrows-changelog", 0)
+
+
+async def test_what_is_fetched_in_peace_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Fetch(monkeypatch)
+    assert await fetch({CHANGELOG0}) == fetch.found
+    assert not fetch.sought
+
+
+async def test_a_fetch_that_meets_a_rebalance_puts_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Fetch(monkeypatch)
+    fetch.meanwhile = lambda: setattr(fetch.consumer, "revocations", 1)
+    assert await fetch({CHANGELOG0}) == {}
+    assert fetch.sought == {CHANGELOG0: 4}
+
+
+async def test_a_fetch_while_the_flow_is_stopped_puts_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Fetch(monkeypatch)
+    fetch.meanwhile = lambda: setattr(fetch.consumer, "flow_active", False)
+    assert await fetch({CHANGELOG0}) == {}
+    assert fetch.sought == {CHANGELOG0: 4}
+
+
+async def test_what_was_taken_away_is_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Fetch(monkeypatch)
+    fetch.client.assignment = set
+    fetch.meanwhile = lambda: setattr(fetch.consumer, "revocations", 1)
+    assert await fetch({CHANGELOG0}) == {}
+    assert not fetch.sought
+
+
+async def test_no_partition_is_not_every_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Fetch(monkeypatch)
+    assert await fetch(set()) == {}
+    assert not fetch.asked
+    active = {CHANGELOG0}
+    fetch.meanwhile = active.clear
+    await fetch(active)
+    assert fetch.asked == [{CHANGELOG0}]
+
+
+async def test_a_batch_that_crosses_a_rebalance_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer: Any = Consumer.__new__(Consumer)
+    consumer.revocations = 0
+
+    async def fetched(_self: Any, _active: Any, _timeout: float) -> dict[TP, list[Any]]:
+        consumer.revocations += crossed
+        return {CHANGELOG0: []}
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
+    crossed = 0
+    assert CHANGELOG0 in await consumer._getmany(set(), 1.0)
+    crossed = 1
+    assert await consumer._getmany(set(), 1.0) == {}
