@@ -286,7 +286,7 @@ class Fetch:
         monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self._fetch)
         self.consumer = SimpleNamespace(revocations=0, flow_active=True)
         self.thread: Any = ConsumerThread.__new__(ConsumerThread)
-        vars(self.thread)["consumer"] = self.consumer
+        setattr(self.thread, "consumer", self.consumer)  # noqa: B010 - no Consumer, for mypy
         self.client = SimpleNamespace(
             assignment=lambda: {CHANGELOG0}, seek=lambda tp, at: self.sought.update({tp: at})
         )
