@@ -1,8 +1,11 @@
-"""Faust's table recovery with a hole closed: its end cannot be missed.
+"""Faust's table recovery with two holes closed.
 
-The reader of changelogs sets the event that recovery is over and clears it at once. Whoever
-starts to wait only then, because there was little to read, would wait for ever, and the worker
-with it. Here the event stays set until the next recovery begins.
+What an earlier reading left in the queue is never taken for the beginning of a new one: a record
+of a partition that has gone would set where its next recovery starts, and hide all before it.
+
+And its end cannot be missed. The reader of changelogs sets the event that recovery is over and
+clears it at once. Whoever starts to wait only then, because there was little to read, would wait
+for ever, and the worker with it. Here the event stays set until the next recovery begins.
 """
 
 import asyncio
@@ -32,6 +35,10 @@ class Recovery(FaustRecovery):  # type: ignore[misc]
         if self._signal_recovery_end is None:
             self._signal_recovery_end = _End()
         return self._signal_recovery_end
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        self.tables.changelog_queue.clear()
+        await super().on_rebalance(*args, **kwargs)
 
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()

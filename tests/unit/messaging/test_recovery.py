@@ -1,6 +1,7 @@
 """A recovery that is over before anybody waits for its end is over all the same."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,11 +41,23 @@ async def test_the_end_of_one_recovery_is_not_that_of_the_next(recovery: Any) ->
     assert not recovery.signal_recovery_end.is_set()
 
 
-def test_the_application_recovers_this_way(tmp_path: Any) -> None:
+@pytest.fixture
+def app(tmp_path: Path) -> faust.App:
     settings = Settings(
         data_dir=tmp_path,
         kafka=KafkaSettings(bootstrap="127.0.0.1:1"),
         keys=KeysSettings(directory=tmp_path / "keys"),
     )
-    app: faust.App = BloxtrApp(settings, keyring=Keyring.generate())
+    return BloxtrApp(settings, keyring=Keyring.generate())
+
+
+def test_the_application_recovers_this_way(app: faust.App) -> None:
     assert isinstance(app.tables.recovery, Recovery)
+
+
+async def test_what_is_left_of_one_reading_is_not_the_beginning_of_the_next(
+    app: faust.App,
+) -> None:
+    app.tables.changelog_queue.put_nowait("a record of a partition that is gone by now")
+    await app.tables.recovery.on_rebalance(set(), set(), set(), generation_id=0)
+    assert app.tables.changelog_queue.empty()
