@@ -65,8 +65,12 @@ class OutgoingStore(Protocol):
 
     async def find(self, key: str) -> Outgoing | None: ...
 
-    async def put(self, outgoing: Outgoing) -> None:
-        """Replace one; its terms and nonce stay."""
+    async def put(self, outgoing: Outgoing, was: Outgoing) -> bool:
+        """Replace one that is kept as `was`; its terms and nonce stay.
+
+        False, and nothing is written, when it has changed since it was read: executor and sweeper
+        may go on with the same transaction at the same moment.
+        """
         ...
 
     async def unfinished(self, limit: int) -> Sequence[Outgoing]:
@@ -108,11 +112,14 @@ class MemoryOutgoing:
     async def find(self, key: str) -> Outgoing | None:
         return self.kept.get(key)
 
-    async def put(self, outgoing: Outgoing) -> None:
+    async def put(self, outgoing: Outgoing, was: Outgoing) -> bool:
         known = self.kept[outgoing.key]
         assert known.terms() == outgoing.terms(), "what is reserved is fixed"
         assert known.nonce == outgoing.nonce, "what is reserved is fixed"
+        if (known.stage, known.hashes) != (was.stage, was.hashes):
+            return False
         self.kept[outgoing.key] = outgoing
+        return True
 
     async def unfinished(self, limit: int) -> Sequence[Outgoing]:
         open_ones = [entry for entry in self.kept.values() if entry.stage is Stage.RESERVED]

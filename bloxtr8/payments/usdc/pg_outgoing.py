@@ -23,6 +23,7 @@ _UPDATE = """
 UPDATE chain_transactions SET fee_max_wei = $2, tip_wei = $3, stage = $4, hashes = $5,
   sent_block = $6, signed = $10, updated_at = now()
 WHERE key = $1 AND nonce = $7 AND data = $8 AND recipient_contract = $9
+  AND stage = $11 AND hashes = $12::jsonb
 """
 
 
@@ -58,9 +59,9 @@ class PostgresOutgoing:
         row = await database.fetchrow("SELECT * FROM chain_transactions WHERE key = $1", key)
         return None if row is None else _outgoing(row)
 
-    async def put(self, outgoing: Outgoing) -> None:
+    async def put(self, outgoing: Outgoing, was: Outgoing) -> bool:
         async with transaction() as tx:
-            await tx.execute(
+            written = await tx.execute(
                 _UPDATE,
                 outgoing.key,
                 outgoing.fee_max_wei,
@@ -72,7 +73,10 @@ class PostgresOutgoing:
                 outgoing.data,
                 outgoing.to,
                 outgoing.raw,
+                was.stage.value,
+                to_json(list(was.hashes)),
             )
+        return bool(written)
 
     async def unfinished(self, limit: int) -> Sequence[Outgoing]:
         rows = await database.fetch(

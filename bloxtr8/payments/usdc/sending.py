@@ -89,7 +89,7 @@ class Sender:
             # Mined by another of our nodes, or used by somebody with our key.
             _log.warning("nonce_used", key=outgoing.key, nonce=outgoing.nonce)
             return outgoing
-        return await self._broadcast(await self._version(outgoing, view))
+        return await self._broadcast(await self._version(outgoing, view), outgoing)
 
     async def _settle(self, outgoing: Outgoing, tx_hash: str) -> Outgoing:
         """Take it as ended once all nodes say so, at the depth that its amount asks for."""
@@ -106,7 +106,7 @@ class Sender:
         # The version that counts is named last.
         others = tuple(entry for entry in outgoing.hashes if entry != tx_hash)
         stage = Stage.MINED if ended else Stage.REVERTED
-        return await self._put(replace(outgoing, stage=stage, hashes=(*others, tx_hash)))
+        return await self._put(replace(outgoing, stage=stage, hashes=(*others, tx_hash)), outgoing)
 
     async def _version(self, outgoing: Outgoing, view: View) -> Outgoing:
         """Return it with the fee of the version to send now."""
@@ -137,10 +137,13 @@ class Sender:
             raw="",
         )
 
-    async def _broadcast(self, outgoing: Outgoing) -> Outgoing:
+    async def _broadcast(self, outgoing: Outgoing, was: Outgoing) -> Outgoing:
         if not outgoing.raw:
-            # Kept before it leaves, so that its receipt is found whatever happens next.
-            outgoing = await self._put(await self._signed(outgoing))
+            # Kept before it leaves, so that its receipt is found whatever happens next. Of two
+            # that sign at once one is kept, and only that one is ever sent.
+            outgoing = await self._put(await self._signed(outgoing), was)
+        if not outgoing.raw or outgoing.stage is not Stage.RESERVED:
+            return outgoing
         try:
             await self.chain.send(bytes.fromhex(outgoing.raw))
         except Rejected as error:
@@ -148,9 +151,12 @@ class Sender:
             _log.warning("transaction_rejected", key=outgoing.key, reason=str(error))
         return outgoing
 
-    async def _put(self, outgoing: Outgoing) -> Outgoing:
-        await self.store.put(outgoing)
-        return outgoing
+    async def _put(self, outgoing: Outgoing, was: Outgoing) -> Outgoing:
+        """Keep it, or return what somebody else has made of it meanwhile."""
+        if await self.store.put(outgoing, was):
+            return outgoing
+        _log.info("somebody_else_went_on", key=outgoing.key, nonce=outgoing.nonce)
+        return await self.store.find(outgoing.key) or was
 
     async def _signed(self, outgoing: Outgoing) -> Outgoing:
         number, fields = outgoing.signer_number, self._fields(outgoing)

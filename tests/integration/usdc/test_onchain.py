@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,10 +14,12 @@ from bloxtr8.payments.usdc.onchain import OnchainCustodian, transfer_call
 from bloxtr8.payments.usdc.outgoing import MemoryOutgoing, Outgoing
 from bloxtr8.payments.usdc.sending import BUMP_AFTER_BLOCKS
 from bloxtr8.payments.usdc.sweeps import Alarms, Sweeper
+from bloxtr8.payments.usdc.wallets import Wallets
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
 from bloxtr8.sandbox.chain.rpc import Lies
 from bloxtr8.sandbox.faults import Fault, FaultRule
+from tests.integration.payments_bench import until
 from tests.integration.usdc.world import USDC, World
 
 SELLER = people.named("seller").address.lower()
@@ -127,13 +130,14 @@ class CrashingStore(MemoryOutgoing):
             raise Crash
         return made
 
-    async def put(self, outgoing: Outgoing) -> None:
+    async def put(self, outgoing: Outgoing, was: Outgoing) -> bool:
         dies = self._count()
         if dies and not self.after:
             raise Crash
-        await super().put(outgoing)
+        kept = await super().put(outgoing, was)
         if dies:
             raise Crash
+        return kept
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -207,6 +211,48 @@ async def test_reserved_and_never_sent_is_sent_by_the_sweeper(world: World) -> N
     with pytest.raises(Crash):
         await custodian.transfer(wanted)
     await _sweeper(world).step([])
+    assert await world.balance(SELLER) == 100 * USDC
+
+
+class Meeting(Wallets):
+    """Holds back who signs first until a second one has come as far, or `open` is set."""
+
+    def __init__(self, seed: bytes) -> None:
+        super().__init__(seed)
+        self.came = 0
+        self.open = asyncio.Event()
+
+    async def sign(self, number: int | None, digest: bytes) -> Any:
+        self.came += 1
+        if self.came == 2:
+            self.open.set()
+        await asyncio.wait_for(self.open.wait(), 10)
+        return await super().sign(number, digest)
+
+
+async def test_executor_and_sweeper_at_once_lose_no_version(world: World) -> None:
+    world.fund_hot(1000 * USDC)
+    world.outgoing = CrashingStore(1, after=True)
+    wanted = order()
+    with pytest.raises(Crash):
+        await OnchainCustodian(world.numbers, world.new_sender(), world.network).transfer(wanted)
+    world.keys = meeting = Meeting(bytes(range(32)))
+    chain = world.local.chain
+    chain.auto_mine = False
+    executor = OnchainCustodian(world.numbers, world.new_sender(), world.network)
+    first = asyncio.create_task(executor.look_up(wanted.operation_id))
+    await until(lambda: meeting.came == 1)
+    # The other one offers more: another transaction of the same nonce.
+    chain.base_fee_wei *= 3
+    chain.mine(1)
+    await _sweeper(world).step([])
+    await first
+    (kept,) = world.outgoing.kept.values()
+    sent = {"0x" + bytes(entry.hash).hex() for entry in chain.waiting}
+    assert sent <= set(kept.hashes), "what was sent is known"
+    chain.base_fee_wei //= 3
+    world.finalize()
+    assert isinstance(await executor.look_up(wanted.operation_id), Confirmed)
     assert await world.balance(SELLER) == 100 * USDC
 
 
@@ -321,7 +367,7 @@ async def test_nonce_used_by_somebody_else_is_not_a_payout(world: World) -> None
 
 async def test_dead_node_is_unknown_and_harmless(world: World) -> None:
     world.fund_hot(1000 * USDC)
-    world.sender._prover._chains = [Chain("http://127.0.0.1:9", world.settings)]
+    world.sender._prover._chains = [Chain("http://127.0.0.1:9", world.settings, world.clock)]
     assert isinstance(await world.onchain.transfer(order()), Unknown)
     assert world.outgoing.kept == {}
 
