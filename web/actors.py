@@ -4,7 +4,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from bloxtr8.access.identity import Identity
+from bloxtr8.access.identity import Identity, StaffRole
 from bloxtr8.errors import TokenExpired, Unauthenticated
 from bloxtr8.market.actors import Actor, Channel
 from web.addresses import client_address
@@ -20,10 +20,19 @@ def actor_of(call: Call) -> Actor:
         user_id=UUID(call.identity.user_id) if call.identity else None,
         channel=Channel.WEB,
         traceparent=call.traceparent,
-        role=call.role if call.route.staff else None,
+        role=acting_role(call),
         ip=client_address(call.request, call.deps.proxies),
         user_agent=call.request.headers.get("User-Agent", "")[:_USER_AGENT_MAX] or None,
     )
+
+
+def acting_role(call: Call) -> StaffRole | None:
+    """Return the staff role in which the caller acts here, None for whoever acts for themselves.
+
+    Staff also use routes of the parties, to look at trades that are not theirs.
+    """
+    others = call.case is not None and call.case.side is None
+    return call.role if call.route.staff or others else None
 
 
 def visitor(call: Call) -> Identity | None:

@@ -112,12 +112,13 @@ async def _make_room(tx: Transaction, call: Call, action: str, subject_id: str) 
     )
 
 
-async def withdraw(tx: Transaction, approval_id: UUID, now: datetime) -> None:
-    """End a request whose operation was taken back."""
+async def withdraw(tx: Transaction, operation_id: UUID, requester: UUID, now: datetime) -> None:
+    """End the request for an operation that its requester takes back, if it has one."""
     await tx.execute(
-        "UPDATE approvals SET status = 'EXPIRED', updated_at = $2"
-        " WHERE id = $1 AND status = 'PENDING'",
-        approval_id,
+        "UPDATE approvals SET status = 'EXPIRED', updated_at = $3 WHERE status = 'PENDING'"
+        " AND id = (SELECT approval_id FROM operations WHERE id = $1 AND requested_by = $2)",
+        operation_id,
+        requester,
         now,
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bloxtr8.store.database import Transaction, to_json
+from web.actors import acting_role
 from web.addresses import client_address
 from web.call import Call
 from web.trace import trace_id
@@ -25,7 +26,7 @@ async def audit(
         " subject_id, escrow_id, reason, data, ip, user_agent, trace_id)"
         " VALUES ($1, $2, $3, 'WEB', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         call.now,
-        "STAFF" if call.route.staff else "USER",
+        "STAFF" if acting_role(call) is not None else "USER",
         call.caller.user_id,
         action,
         *subject,

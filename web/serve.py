@@ -156,9 +156,9 @@ async def _permit(
             await sessions.check_standing(tx, identity.user_id, frozen_may=route.frozen_may)
         if route.who is Who.TRADER:
             await _require_trader(tx, identity, deps, now)
+        if not route.staff:
+            return await sessions.reading_role(tx, identity, now)
         role = await sessions.staff_role(tx, identity.user_id)
-    if not route.staff:
-        return role if identity.mfa else None
     if role is None or role < _STAFF_RANK[route.who]:
         raise Forbidden
     if not identity.mfa:
@@ -193,6 +193,9 @@ async def _case(
 
 async def _handled_once(call: Call) -> Reply:
     """Return the stored answer of a repeated request, else the handler's."""
+    if call.route.upload is not None:
+        # What was sent is known when the handler has read it.
+        return await call.route.handler(call)
     earlier = await idempotency.earlier_reply(call.key, call.now)
     if earlier is not None:
         return earlier

@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from bloxtr8.access import sessions
-from bloxtr8.access.identity import Identity, StaffRole
 from bloxtr8.errors import BadHeader, NotFound, PreconditionRequired
 from bloxtr8.market import refs
 from bloxtr8.market.place import Change
@@ -28,15 +27,11 @@ async def viewer_of(call: Call) -> Viewer:
     identity = call.identity
     if identity is None:
         return Viewer(None, None)
-    return Viewer(UUID(identity.user_id), await _role(identity))
-
-
-async def _role(identity: Identity) -> StaffRole | None:
-    """Return the reader's staff role, for those who signed in with a second factor."""
     if not identity.mfa:
-        return None
+        return Viewer(UUID(identity.user_id), None)
     async with database.transaction() as tx:
-        return await sessions.staff_role(tx, identity.user_id)
+        role = await sessions.reading_role(tx, identity, call.now)
+    return Viewer(UUID(identity.user_id), role)
 
 
 async def change_once(call: Call, work: Callable[[Change], Awaitable[Reply]]) -> Reply:

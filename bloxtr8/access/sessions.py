@@ -91,8 +91,24 @@ async def check_standing(sql: Sql, user_id: str, *, frozen_may: bool) -> None:
 
 
 async def staff_role(sql: Sql, user_id: str) -> StaffRole | None:
-    """Return the role that `user_id` has now, or None."""
+    """Return the role that `user_id` has now, or None; a frozen account has none."""
     row = await sql.fetchrow(
-        "SELECT role FROM staff_members WHERE user_id = $1 AND revoked_at IS NULL", user_id
+        "SELECT m.role FROM staff_members m JOIN users u ON u.id = m.user_id"
+        " WHERE m.user_id = $1 AND m.revoked_at IS NULL AND u.status = 'ACTIVE'",
+        user_id,
     )
     return StaffRole[row["role"]] if row else None
+
+
+async def reading_role(sql: Sql, identity: Identity, now: datetime) -> StaffRole | None:
+    """Return the role in which somebody may read what is others', or None.
+
+    It needs a second factor, and a session that has not ended: a token alone outlives that.
+    """
+    if not identity.mfa:
+        return None
+    try:
+        await check_session(sql, identity, now)
+    except SessionRevoked:
+        return None
+    return await staff_role(sql, identity.user_id)

@@ -170,18 +170,17 @@ async def send(publisher: Publisher, clock: Clock, command: EscrowCommand) -> Ro
     return {"status": "SENT", "sent_at": now, "updated_at": now}
 
 
-async def take_back(operation_id: UUID, requester: UUID, now: datetime) -> Row:
+async def take_back(tx: Transaction, operation_id: UUID, requester: UUID, now: datetime) -> Row:
     """End an operation that is not sent yet; raises NotFound and AlreadyDecided."""
-    async with database.transaction() as tx:
-        row = await tx.fetchrow(
-            "SELECT requested_by, status FROM operations WHERE id = $1 FOR UPDATE", operation_id
-        )
-        if row is None or row["requested_by"] != requester:
-            raise NotFound
-        if row["status"] not in ("ACCEPTED", "PENDING_APPROVAL"):
-            raise AlreadyDecided
-        await _end(tx, operation_id, row["status"], "taken_back", now)
-        ended = await tx.fetchrow("SELECT * FROM operations WHERE id = $1", operation_id)
+    row = await tx.fetchrow(
+        "SELECT requested_by, status FROM operations WHERE id = $1 FOR UPDATE", operation_id
+    )
+    if row is None or row["requested_by"] != requester:
+        raise NotFound
+    if row["status"] not in ("ACCEPTED", "PENDING_APPROVAL"):
+        raise AlreadyDecided
+    await _end(tx, operation_id, row["status"], "taken_back", now)
+    ended = await tx.fetchrow("SELECT * FROM operations WHERE id = $1", operation_id)
     assert ended is not None, "the row was locked"
     return ended
 

@@ -83,6 +83,11 @@ async def finish(*outcomes: Outcome) -> None:
         await operations.finish(tx, outcomes)
 
 
+async def take_back(operation_id: UUID, requester: UUID, now: datetime) -> operations.Row:
+    async with database.transaction() as tx:
+        return await operations.take_back(tx, operation_id, requester, now)
+
+
 async def test_a_command_is_sent_and_marked(clock: ManualClock) -> None:
     broker = Broker()
     row = await submit(broker, clock)
@@ -158,11 +163,11 @@ async def test_only_the_requester_takes_back_and_only_what_is_not_sent(
     broker.silent = True
     row = await submit(broker, clock, requester)
     with pytest.raises(NotFound):
-        await operations.take_back(row["id"], uuid4(), NOW)
-    taken = await operations.take_back(row["id"], requester, NOW)
+        await take_back(row["id"], uuid4(), NOW)
+    taken = await take_back(row["id"], requester, NOW)
     assert (taken["status"], taken["error_code"]) == ("REJECTED", "taken_back")
     with pytest.raises(AlreadyDecided):
-        await operations.take_back(row["id"], requester, NOW)
+        await take_back(row["id"], requester, NOW)
     clock.advance(timedelta(seconds=6))
     broker.silent = False
     assert await Sweeper(broker, clock).sweep() == 0
@@ -172,7 +177,7 @@ async def test_a_command_that_was_out_after_all_tells_the_truth(clock: ManualClo
     broker, requester = Broker(), uuid4()
     broker.silent = True
     row = await submit(broker, clock, requester)
-    await operations.take_back(row["id"], requester, NOW)
+    await take_back(row["id"], requester, NOW)
     await finish(outcome(row))
     assert await status_of(row) == ("SUCCEEDED", None)
 
@@ -185,7 +190,7 @@ async def test_taking_back_against_the_sweeper(clock: ManualClock) -> None:
         broker.silent = False
         clock.advance(timedelta(seconds=6))
         taken, _ = await asyncio.gather(
-            operations.take_back(row["id"], requester, NOW),
+            take_back(row["id"], requester, NOW),
             Sweeper(broker, clock).sweep(),
             return_exceptions=True,
         )

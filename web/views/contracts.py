@@ -1,5 +1,6 @@
 """Contracts: read, downloaded, signed, called off, and told apart from forgeries."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from aiohttp import web
@@ -69,15 +70,17 @@ async def read(call: Call) -> Reply:
 async def download(call: Call) -> Reply:
     """Lead to the document for a minute; the look is audited."""
     query: ContractFile = call.query
-    row, _ = await _visible(call)
+    row, viewer = await _visible(call)
     sha256 = row["pdf_sha256"] if query.variant == "draft" else row["final_sha256"]
     if sha256 is None:
         raise ContractNotReady(retry_after_s=5)
     link = await call.deps.vault.link(row, sha256)
     deed = Deed("contract.downloaded", rows.on_contract(row["id"]), data={"variant": query.variant})
+    own = rows.side_of(row, viewer.user_id) is not None
+    actor = replace(actor_of(call), role=None if own else viewer.role)
 
     async def note(tx: Transaction) -> None:
-        await record(tx, actor_of(call), deed, call.now)
+        await record(tx, actor, deed, call.now)
 
     await database.run_in_transaction(note)
     return Reply(web.Response(status=302, headers={"Location": link}))

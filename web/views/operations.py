@@ -3,11 +3,13 @@
 import contextlib
 from uuid import UUID
 
+from bloxtr8.access import sessions
 from bloxtr8.errors import NotFound
 from bloxtr8.market import exports
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
 from bloxtr8.store import operations as store
+from bloxtr8.store.database import Transaction
 from web import answers, approvals, operations, pages
 from web.audit import audit
 from web.call import Call
@@ -49,13 +51,16 @@ async def read(call: Call) -> Reply:
 
 async def take_back(call: Call) -> Reply:
     """End what has not been sent."""
-    operation_id = _id(call)
-    row = await store.take_back(operation_id, UUID(call.caller.user_id), call.now)
-    async with database.transaction() as tx:
-        if row["approval_id"] is not None:
-            await approvals.withdraw(tx, row["approval_id"], call.now)
+    operation_id, requester = _id(call), UUID(call.caller.user_id)
+
+    async def work(tx: Transaction) -> Reply:
+        # The approval first, as whoever decides it holds them.
+        await approvals.withdraw(tx, operation_id, requester, call.now)
+        row = await store.take_back(tx, operation_id, requester, call.now)
         await audit(tx, call, "operation.taken_back", ("operation", str(operation_id)))
-    return Reply(operations.render(row))
+        return Reply(operations.render(row))
+
+    return await database.run_in_transaction(work)
 
 
 def _id(call: Call) -> UUID:
@@ -67,17 +72,17 @@ def _id(call: Call) -> UUID:
 
 async def _require_visible(call: Call, operation_id: UUID) -> None:
     """The requester, the parties of the trade and staff may see an operation."""
-    row = await database.fetchrow(
-        "SELECT 1 AS visible FROM operations o LEFT JOIN escrows e ON e.id = o.escrow_id"
-        " WHERE o.id = $1 AND (o.requested_by = $2 OR e.buyer_id = $2 OR e.seller_id = $2"
-        " OR ($3 AND EXISTS (SELECT 1 FROM staff_members"
-        "     WHERE user_id = $2 AND revoked_at IS NULL)))",
-        operation_id,
-        call.caller.user_id,
-        call.caller.mfa,
-    )
-    if row is None:
-        raise NotFound
+    async with database.transaction() as tx:
+        row = await tx.fetchrow(
+            "SELECT $2 IN (o.requested_by, e.buyer_id, e.seller_id) AS own"
+            " FROM operations o LEFT JOIN escrows e ON e.id = o.escrow_id WHERE o.id = $1",
+            operation_id,
+            UUID(call.caller.user_id),
+        )
+        if row is None:
+            raise NotFound
+        if not row["own"] and await sessions.reading_role(tx, call.caller, call.now) is None:
+            raise NotFound
 
 
 ROUTES = (

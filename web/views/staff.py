@@ -32,7 +32,8 @@ async def list_escrows(call: Call) -> Reply:
         " LEFT JOIN contracts c ON c.escrow_id = e.id"
         " WHERE ($1::text IS NULL OR e.state = $1) AND ($2::text IS NULL OR e.rail = $2)"
         " AND ($3::uuid IS NULL OR $3 IN (e.buyer_id, e.seller_id))"
-        " AND ($4::bigint IS NULL OR e.price_minor >= $4)"
+        " AND ($4::bigint IS NULL OR $4 <="
+        " CASE e.currency WHEN 'USDC' THEN e.price_minor / 10000 ELSE e.price_minor END)"
         " AND ($5::timestamptz IS NULL OR (e.updated_at < $5 AND e.ended_at IS NULL))"
         " AND ($6::timestamptz IS NULL OR (e.updated_at, e.id) < ($6, $7::uuid))"
         " ORDER BY e.updated_at DESC, e.id DESC LIMIT $8",
