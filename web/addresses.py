@@ -20,12 +20,14 @@ def client_address(request: web.Request, proxies: tuple[Network, ...]) -> str:
 
     Without trusted proxies that is the peer's address, whatever the header says.
     """
-    peer = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-_HOPS_MAX:]
-    for address in [peer, *(part.strip() for part in reversed(forwarded) if part.strip())]:
-        if not _within(address, proxies):
-            return address
-    return peer
+    nearest = request.remote or ""
+    # A proxy may write a line of its own below what it was sent: the list goes on in it.
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")[-_HOPS_MAX:]
+    for told in [part.strip() for part in reversed(forwarded) if part.strip()]:
+        if not (_within(nearest, proxies) and _is_address(told)):
+            break
+        nearest = told
+    return nearest
 
 
 def is_loopback(request: web.Request) -> bool:
@@ -36,6 +38,14 @@ def is_loopback(request: web.Request) -> bool:
         return ipaddress.ip_address(request.remote or "").is_loopback
     except ValueError:
         return False
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _within(address: str, networks: tuple[Network, ...]) -> bool:

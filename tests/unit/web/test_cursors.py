@@ -1,15 +1,17 @@
 """Cursors, peers' proofs, client addresses, traces."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from joserfc.jwk import ECKey
+from multidict import CIMultiDict
 
 from bloxtr8.access.tokens import TokenKeys
 from bloxtr8.errors import BadCursor
 from web import cursors, peers
-from web.addresses import client_address, is_loopback
+from web.addresses import client_address, is_loopback, networks_of
 from web.trace import trace_id, traceparent_for
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -67,6 +69,32 @@ def test_the_client_is_the_last_address_that_is_not_ours() -> None:
     spoofed = request("198.51.100.1")
     assert client_address(spoofed, ()) == peer  # type: ignore[arg-type]
     assert is_loopback(spoofed) is False  # type: ignore[arg-type]
+
+
+def test_whatever_lines_the_header_has_it_is_read_from_its_end() -> None:
+    proxies = networks_of(["10.0.0.0/8"])
+
+    def asked(*lines: str) -> str:
+        headers = CIMultiDict([("X-Forwarded-For", line) for line in lines])
+        request = make_mocked_request("GET", "/", headers=headers, transport=Peer("10.0.0.1"))
+        return client_address(request, proxies)
+
+    assert asked() == "10.0.0.1"
+    assert asked("198.51.100.7") == "198.51.100.7"
+    assert asked("203.0.113.9, 198.51.100.7, 10.0.0.2") == "198.51.100.7"
+    # The client's own line stays above that of the proxy.
+    assert asked("203.0.113.9", "198.51.100.7") == "198.51.100.7"
+    assert asked("203.0.113.9", "198.51.100.7, 10.0.0.2") == "198.51.100.7"
+    # What is no address is nobody's: the last one that is known stays.
+    assert asked("198.51.100.7, x" + "9" * 100) == "10.0.0.1"
+    assert asked("not an address, 10.0.0.2") == "10.0.0.2"
+
+
+class Peer(asyncio.Transport):
+    """A connection from an address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 40_000)})
 
 
 def test_traces() -> None:
