@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from web.fields import Answer, Id, Time
+from web.fields import Answer, Id, Moment, Time
 from web.requests import Page, StaffAction
 
 
 class AuditExport(StaffAction):
     """At most 400 days; `to` is not included."""
 
-    since: AwareDatetime = Field(alias="from")
-    until: AwareDatetime = Field(alias="to")
+    since: Moment = Field(alias="from")
+    until: Moment = Field(alias="to")
     format: Literal["jsonl", "csv"] = "jsonl"
 
 
@@ -21,8 +21,8 @@ class AuditList(Page):
     subject: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     action: Annotated[str, Field(pattern=r"^[a-z_]{1,30}(\.[a-z_.]{1,40})?$")] | None = None
     escrow_id: Id | None = None
-    since: AwareDatetime | None = Field(None, alias="from")
-    until: AwareDatetime | None = Field(None, alias="to")
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
 
 
 class AuditRow(Answer):

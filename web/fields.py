@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,11 +19,12 @@ from bloxtr8.market.fields import text
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
 
-__all__ = ["Answer", "Body", "Id", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256", "Time"]
-__all__ += ["money", "text"]
+__all__ = ["Answer", "Body", "Id", "Moment", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256"]
+__all__ += ["Time", "money", "text"]
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
+_FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
 class Body(BaseModel):
@@ -49,6 +51,13 @@ def _uuid(text: str) -> str:
     return text
 
 
+def _within_calendar(moment: datetime) -> datetime:
+    """Refuse the calendar's first and last year: in other zones their ends have no name."""
+    if not _FIRST_YEAR < moment.year < _LAST_YEAR:
+        raise ValueError("this is too far away")
+    return moment
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -59,6 +68,7 @@ Time = Annotated[
     PlainSerializer(_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+Moment = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Reason = Annotated[str, text(10, 1_000)]
 

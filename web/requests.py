@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, RootModel, StringConstraints
+from pydantic import Field, RootModel, StringConstraints
 
-from web.fields import Body, Id, MoneyIn, Query, Reason, Sha256, text
+from web.fields import Body, Id, Moment, MoneyIn, Query, Reason, Sha256, text
 
 State = Literal[
     "AWAIT_FUNDS",
@@ -90,7 +90,7 @@ class Cancel(Body):
 
 
 class Extension(Body):
-    until: AwareDatetime
+    until: Moment
 
 
 class Dispute(Body):
@@ -191,7 +191,7 @@ class RetryPayout(StaffAction):
 
 
 class StaffExtension(StaffAction):
-    until: AwareDatetime
+    until: Moment
 
 
 class ApprovalList(Page):

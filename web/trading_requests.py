@@ -3,14 +3,14 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from bloxtr8.errors import AmountOutOfRange
 from bloxtr8.market import fields, rules
 from bloxtr8.market.listings import NewListing
 from bloxtr8.market.offers import Proposal
 from bloxtr8.market.rules import Category, ListingStatus, OfferStatus, PriceBand, Side
-from web.fields import Body, Id, MoneyIn, Query
+from web.fields import Body, Id, Moment, MoneyIn, Query
 from web.requests import Page, StaffAction
 
 UniverseId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}$")]
@@ -163,14 +163,14 @@ class ReportIn(Body):
 
 class OutageIn(StaffAction):
     scope: Literal["ALL", "WEB", "BOT", "STRIPE", "BASE", "ROBLOX"]
-    started_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
+    started_at: Moment
+    ended_at: Moment | None = None
 
 
 class OutageEnd(StaffAction):
     """Without `ended_at`: now."""
 
-    ended_at: AwareDatetime | None = None
+    ended_at: Moment | None = None
 
 
 class StatsPeriod(Query):
@@ -180,5 +180,5 @@ class StatsPeriod(Query):
 class StatsSpan(Query):
     """At most 400 days; without `from` the last 30 days."""
 
-    since: AwareDatetime | None = Field(None, alias="from")
-    until: AwareDatetime | None = Field(None, alias="to")
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")

@@ -79,6 +79,8 @@ async def write(tx: Transaction, actor: Actor, wanted: Preferences, now: datetim
     """Keep what the actor wants; a category without a wish is as by default."""
     for category, wish in wanted.wishes.items():
         assert category not in NEVER_OFF or (wish.enabled and wish.place != "INBOX")
+    # The user's row is held: of two who write at once, each writes all of it.
+    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
     await tx.execute("DELETE FROM notification_preferences WHERE user_id = $1", actor.id)
     await tx.executemany(
         "INSERT INTO notification_preferences (user_id, category, place, enabled, created_at,"

@@ -3,14 +3,14 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from bloxtr8.errors import ValidationFailed
 from bloxtr8.market import staff_stats, stats
 from bloxtr8.market.stats import Window
 from bloxtr8.store import database
 from web.call import Call
-from web.fields import Answer, MoneyOut, Query, Time, money
+from web.fields import Answer, Moment, MoneyOut, Query, Time, money
 from web.limits import RateClass
 from web.routes import Reply, Route, Who
 
@@ -22,8 +22,8 @@ _KEPT_S = 30.0
 class StaffStatsQuery(Query):
     """Without `from` the last seven days; at most 31 days by hour, 400 by day."""
 
-    since: AwareDatetime | None = Field(None, alias="from")
-    until: AwareDatetime | None = Field(None, alias="to")
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
     bucket: Literal["hour", "day"] = "day"
     group: Literal["rail", "status", "guild"] = "rail"
 

@@ -1,5 +1,6 @@
 """How people are told, over HTTP: inbox, wishes, what waits, what others see."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,17 @@ async def test_the_inbox_comes_in_pages_and_forgets_after_90_days(people: People
             "UPDATE notification_deliveries SET created_at = created_at - interval '91 days'"
         )
     assert (await _inbox(browser))["items"] == []
+
+
+async def test_two_who_write_their_wishes_at_once_both_do(people: People) -> None:
+    browser = await people.linked(7001)
+    wishes = [{"categories": {"OFFERS": {"place": place}}} for place in ("INBOX", "THREAD")]
+    for _ in range(5):
+        writes = [browser.send("PUT", PREFERENCES, wish) for wish in wishes * 4]
+        answers = await asyncio.gather(*writes)
+        assert {answer.status for answer in answers} == {200}
+    rows = await database.fetch("SELECT category FROM notification_preferences")
+    assert len(rows) == len({row["category"] for row in rows})
 
 
 async def test_a_category_goes_where_its_reader_wants_it(people: People) -> None:
