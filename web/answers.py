@@ -30,8 +30,11 @@ class HoldOut(Answer):
 
 
 class Delivery(Answer):
+    """`evidence_ids`: files with which the seller showed it."""
+
     method: str
     at: Time | None
+    evidence_ids: list[str]
 
 
 class DisputeSummary(Answer):
@@ -50,11 +53,12 @@ class SettlementOut(Answer):
 
 
 class OwnerSeen(Answer):
-    """Whom Roblox shows as owner."""
+    """Whom Roblox shows as owner; `expected`: the group that the buyer named."""
 
     type: str
     id: str
     name: str | None
+    expected: bool
 
 
 class OwnershipSeen(Answer):
@@ -66,7 +70,28 @@ class OwnershipSeen(Answer):
     snapshot_id: str
 
 
+class RobloxOwner(Answer):
+    id: str
+    name: str
+
+
+class ReceivingGroupOut(Answer):
+    """The Roblox group that the buyer wants the game in, as Roblox showed it `at`.
+
+    `seller_is_member`: whether the seller may publish there; null when Roblox did not say.
+    """
+
+    id: str
+    name: str
+    locked: bool
+    owner: RobloxOwner
+    seller_is_member: bool | None
+    at: Time
+
+
 class EscrowOut(Answer):
+    """`ownership_seen` and `receiving_group` where one trade is asked for, null in lists."""
+
     location: ClassVar = "/api/v1/escrows/{id}"
 
     id: str
@@ -84,6 +109,7 @@ class EscrowOut(Answer):
     hold: HoldOut
     delivery: Delivery | None
     ownership_seen: OwnershipSeen | None = None
+    receiving_group: ReceivingGroupOut | None = None
     dispute: DisputeSummary | None
     settlement: SettlementOut | None
     buyer: str
@@ -99,6 +125,8 @@ class EscrowPage(Answer):
 
 
 class TimelineItem(Answer):
+    """`sequence` of the event, or of the last one before what is no event of the escrow."""
+
     at: Time
     sequence: int
     kind: str

@@ -9,6 +9,7 @@ from bloxtr8.access.tokens import AccessTokens
 from bloxtr8.contracts.vault import Vault
 from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.asking import Trading
+from bloxtr8.market.dead_letters import DeadLetters
 from bloxtr8.market.market import Market, make_market
 from bloxtr8.payments.payout_methods import PayoutMethods
 from bloxtr8.payments.pg_store import IntentReader
@@ -29,6 +30,7 @@ from web.views import (
     approvals,
     auth,
     contracts,
+    dead_letters,
     disputes,
     docs,
     escrows,
@@ -46,6 +48,7 @@ from web.views import (
     operations,
     payments,
     payout_methods,
+    receiving,
     signing,
     staff,
     staff_case,
@@ -67,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *escrows.ROUTES,
     *trade.ROUTES,
+    *receiving.ROUTES,
     *disputes.ROUTES,
     *evidence.ROUTES,
     *payments.ROUTES,
@@ -75,6 +79,7 @@ ROUTES: tuple[Route, ...] = (
     *staff.ROUTES,
     *staff_case.ROUTES,
     *staff_disputes.ROUTES,
+    *dead_letters.ROUTES,
     *approvals.ROUTES,
     *auth.ROUTES,
     *linking.ROUTES,
@@ -152,6 +157,7 @@ def _deps(application: web.Application, process: Process) -> Deps:
         files=files,
         evidence_files=EvidenceFiles(files, clock) if files is not None else None,
         documents=Vault(files, clock) if files is not None else None,
+        dead_letters=DeadLetters(settings.kafka, process.keyring),
         proxies=networks_of(settings.web.trusted_proxies),
         routes=ROUTES,
     )

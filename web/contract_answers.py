@@ -6,6 +6,7 @@ from pydantic import Field
 
 from bloxtr8.contracts.reading import Side, Status
 from bloxtr8.market import secrets
+from web.answers import ReceivingGroupOut
 from web.fields import Answer, Body, MoneyOut, Query, Sha256, Time
 from web.requests import Note, Page
 from web.trading_answers import CostsOut, PersonOut
@@ -58,6 +59,7 @@ class ContractOut(Answer):
     escrow_id: str
     buyer: PersonOut
     seller: PersonOut
+    receiving_group: ReceivingGroupOut | None
     price: MoneyOut
     rail: str
     costs: CostsOut

@@ -7,6 +7,7 @@ from typing import Any
 from bloxtr8.access.identity import StaffRole
 from bloxtr8.contracts import rows
 from bloxtr8.contracts.reading import Known
+from web.answers import ReceivingGroupOut, RobloxOwner
 from web.contract_answers import ContractOut, ContractWithTerms, HashOut, SignatureOut
 from web.fields import money
 from web.trading_answers import CostsOut
@@ -22,6 +23,21 @@ def with_terms(row: Row, viewer: Viewer, now: datetime) -> ContractWithTerms:
     """Return a row of `reading.contract` with everything that was agreed."""
     terms = json.loads(row["terms"]) if row["terms"] else {}
     return ContractWithTerms(**_members(row, viewer, now), terms=terms)
+
+
+def receiving_group(row: Row) -> ReceivingGroupOut | None:
+    """Return the group in a row of `contracts`, None while none is named."""
+    if row["receiving_group_id"] is None:
+        return None
+    seen = json.loads(row["receiving_group"])
+    return ReceivingGroupOut(
+        id=str(row["receiving_group_id"]),
+        name=seen["name"],
+        locked=seen["locked"],
+        owner=RobloxOwner(id=seen["owner_id"], name=seen["owner_name"]),
+        seller_is_member=seen["seller_is_member"],
+        at=row["receiving_group_at"],
+    )
 
 
 def known(found: Known | None) -> HashOut:
@@ -69,6 +85,7 @@ def _members(row: Row, viewer: Viewer, now: datetime) -> dict[str, Any]:
         "escrow_id": str(row["escrow_id"]),
         "buyer": person(row, "buyer"),
         "seller": person(row, "seller"),
+        "receiving_group": receiving_group(row),
         "price": money(row["price_minor"], "USD"),
         "rail": row["rail"],
         "costs": CostsOut(

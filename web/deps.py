@@ -11,6 +11,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.contracts.vault import Vault
 from bloxtr8.disputes.files import EvidenceFiles
+from bloxtr8.market.dead_letters import DeadLetters
 from bloxtr8.market.exports import Exports
 from bloxtr8.market.market import Market
 from bloxtr8.market.place import Marketplace
@@ -78,6 +79,7 @@ class Deps:
     tokens: AccessTokens
     limiter: Limiter
     payment_pages: PaymentPages
+    dead_letters: DeadLetters
     payouts: PayoutMethods | None = None
     people: Market | None = None
     trading: Marketplace | None = None

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from bloxtr8.access.identity import Identity
 from bloxtr8.errors import (
@@ -54,6 +56,12 @@ def with_body(key: Claim | None, raw: bytes) -> Claim | None:
     canonical = json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":"))
     fingerprint = hashlib.sha256(f"{key.route}\n{canonical}".encode()).digest()
     return replace(key, fingerprint=fingerprint)
+
+
+def with_files(key: Claim | None, fields: BaseModel, hashes: Sequence[str]) -> Claim | None:
+    """Return the key with the fingerprint of a form: its fields and its files' SHA-256."""
+    content = {"fields": fields.model_dump(mode="json"), "files": list(hashes)}
+    return with_body(key, json.dumps(content).encode())
 
 
 async def earlier_reply(key: Claim | None, now: datetime) -> Reply | None:

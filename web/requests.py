@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel, StringConstraints
 
+from bloxtr8.escrow.delivery import EVIDENCE_MAX
 from web.fields import Body, Id, Moment, MoneyIn, Query, Reason, Sha256, text
 
 State = Literal[
@@ -80,8 +81,11 @@ class Payee(Body):
 
 
 class Delivered(Body):
+    """`evidence_ids`: the seller's own files that show the handover."""
+
     method: Literal["GROUP_TRANSFER", "GROUP_OWNERSHIP", "OTHER"]
     note: Annotated[str, text(0, 2_000)] | None = None
+    evidence_ids: Annotated[list[Id], Field(max_length=EVIDENCE_MAX, default_factory=list)]
 
 
 class Cancel(Body):

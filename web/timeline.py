@@ -1,5 +1,6 @@
 """An escrow's events as its parties may read them."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,39 @@ def render(
             items.append(_item(escrow, event, body, state, staff))
         state = event.state
     return items
+
+
+def with_remarks(
+    items: list[answers.TimelineItem],
+    shown: Sequence[events.EscrowEvent],
+    remarks: Sequence[Facts],
+) -> list[answers.TimelineItem]:
+    """Return `items` with the remarks of their time, each after the event before it.
+
+    `shown` are all events of the page, also those that the reader does not see.
+    """
+    added = [_remark(_before(shown, row), row) for row in remarks]
+    # Sorting keeps events before what was remarked after them.
+    return sorted([*items, *added], key=lambda item: item.sequence)
+
+
+def _before(shown: Sequence[events.EscrowEvent], row: Facts) -> events.EscrowEvent:
+    earlier = [event for event in shown if moment(event.metadata.occurred_at) <= row["at"]]
+    return earlier[-1] if earlier else shown[0]
+
+
+def _remark(event: events.EscrowEvent, row: Facts) -> answers.TimelineItem:
+    state = present.name(types.EscrowState, event.state)
+    return answers.TimelineItem(
+        at=row["at"],
+        sequence=event.sequence,
+        kind=row["kind"].title().replace("_", ""),
+        actor=row["side"],
+        from_state=state,
+        to=state,
+        text_code=f"timeline.{row['kind'].lower()}",
+        data=json.loads(row["data"]),
+    )
 
 
 def _item(
@@ -128,6 +162,7 @@ def _delivered(body: Any, _escrow: record.Escrow) -> Facts:
     return {
         "method": present.optional_name(types.DeliveryMethod, body.method),
         "note_id": body.note.id or None,
+        "evidence_ids": [shown.id for shown in body.evidence],
     }
 
 

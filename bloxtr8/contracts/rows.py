@@ -15,6 +15,7 @@ NAMES = (
     *("settle_currency", "settle_minor", "fee_schedule", "buyer_fee_minor", "seller_fee_minor"),
     *("delivery_days", "pdf_sha256", "final_sha256", "rendered_at", "sign_deadline_at"),
     *("executed_at", "voided_at", "void_reason", "void_note", "created_at", "updated_at"),
+    *("receiving_group_id", "receiving_group", "receiving_group_at"),
 )
 COLUMNS = ", ".join(NAMES)
 SIDES = {"BUYER": "buyer_id", "SELLER": "seller_id"}

@@ -31,7 +31,7 @@ FILES_MAX = 20
 SIDE_BYTES_MAX = 200 * 1024 * 1024
 DAY_BYTES_MAX = 300 * 1024 * 1024
 ABANDONED_AFTER = timedelta(hours=1)
-_STATES = ("FUNDS_HELD", "DELIVERED", "DISPUTED")
+STATES = ("FUNDS_HELD", "DELIVERED", "DISPUTED")
 _UPLOADS_AT_ONCE = 4
 _SWEEP_MAX = 200
 
@@ -52,13 +52,12 @@ class EvidenceFiles:
         self._clock = clock
         self._room = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 
-    async def add(
+    async def put(
         self, actor: Actor, escrow_id: UUID, uploads: Sequence[Upload], about: About
     ) -> list[Row]:
-        """Store files of the actor's side; return their rows in the order given.
+        """Bring files of the actor's side to the store, for `add`; return their rows in order.
 
-        A file that the side has given before is answered as it was. Raises NotFound,
-        InvalidState, QuotaExceeded, UpstreamUnavailable.
+        Raises NotFound, InvalidState, QuotaExceeded, UpstreamUnavailable.
         """
         assert uploads, "something was sent"
 
@@ -73,11 +72,16 @@ class EvidenceFiles:
                     await self._objects.put(
                         key_of(row), upload.file, content_type=row["content_type"]
                     )
+        return rows
 
-        async def finish(tx: Transaction) -> list[Row]:
-            return await _finish(tx, actor, escrow_id, rows, self._clock.now())
+    async def add(
+        self, tx: Transaction, actor: Actor, escrow_id: UUID, rows: Sequence[Row]
+    ) -> list[Row]:
+        """Let everybody see files that are in the store; return their rows in the order given.
 
-        return await database.run_in_transaction(finish)
+        A file that the side has given before is answered as it was. Raises NotFound.
+        """
+        return await _finish(tx, actor, escrow_id, rows, self._clock.now())
 
     async def link(self, actor: Actor, row: Row, name: str) -> str:
         """Return an address that hands out the file for 60 s; the look is audited."""
@@ -133,6 +137,19 @@ async def one(escrow_id: UUID, file_id: UUID) -> Row:
     return row
 
 
+async def of_side(escrow_id: UUID, side: str, file_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the SHA-256 of those of `file_ids` that the side has given, in that order."""
+    rows = await database.fetch(
+        "SELECT id, sha256 FROM evidence_files WHERE escrow_id = $1 AND side = $2"
+        " AND id = ANY($3) AND stored_at IS NOT NULL",
+        escrow_id,
+        side,
+        list(file_ids),
+    )
+    hashes = {row["id"]: row["sha256"] for row in rows}
+    return {file_id: hashes[file_id] for file_id in file_ids if file_id in hashes}
+
+
 def key_of(row: Row) -> str:
     """Return where the store has the file."""
     return f"evidence/{row['escrow_id']}/{row['id']}"
@@ -147,7 +164,7 @@ async def _reserve(
     now: datetime,
 ) -> list[Row]:
     trade = await sides.lock(tx, actor, escrow_id)
-    trade.require_state(*_STATES)
+    trade.require_state(*STATES)
     earlier = await tx.fetch(
         "SELECT * FROM evidence_files WHERE escrow_id = $1 AND side = $2", escrow_id, trade.side
     )

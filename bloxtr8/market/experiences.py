@@ -8,7 +8,7 @@ from uuid import UUID
 from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, TierRequired, UpstreamUnavailable, ValidationFailed
 from bloxtr8.roblox import details, kept
-from bloxtr8.roblox.api import OwnerType, Page, Refused, RobloxApi
+from bloxtr8.roblox.api import Group, OwnerType, Page, Refused, RobloxApi
 from bloxtr8.roblox.client import ACTION_S, RobloxUnknown
 from bloxtr8.roblox.details import Details, Looks
 from bloxtr8.store.database import fetchrow
@@ -84,16 +84,27 @@ class Experiences:
             raise NotFound("Roblox knows no such experience.")
         return found
 
-    async def require_group(self, group_id: int) -> None:
-        """Raises NotFound when Roblox knows no such group, UpstreamUnavailable."""
+    async def group(self, group_id: int) -> Group:
+        """Return a group as it is now; raises NotFound for none, and UpstreamUnavailable."""
         try:
-            group = await self._api.group(group_id)
-        except RobloxUnknown:
+            async with asyncio.timeout(ACTION_S):
+                group = await self._api.group(group_id)
+        except (RobloxUnknown, TimeoutError):
             raise UpstreamUnavailable(retry_after_s=30) from None
         if isinstance(group, Refused):
             if group.status == 404:
                 raise NotFound("Roblox knows no such group.")
             raise UpstreamUnavailable(retry_after_s=30)
+        return group
+
+    async def is_member(self, group_id: int, roblox_id: int) -> bool | None:
+        """Tell whether somebody is in a group, None when Roblox does not say."""
+        try:
+            async with asyncio.timeout(ACTION_S):
+                role_id = await self._api.role_in(group_id, roblox_id)
+        except (RobloxUnknown, TimeoutError):
+            return None
+        return None if isinstance(role_id, Refused) else role_id is not None
 
     async def _seen(self, universe_id: int) -> Details | None:
         now = self._clock.now()

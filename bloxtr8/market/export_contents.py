@@ -56,7 +56,8 @@ _PERSON = {
     ),
     "contracts": (
         "SELECT id, ref, offer_id, CASE WHEN buyer_id = $1 THEN 'BUYER' ELSE 'SELLER' END AS"
-        " side, status, price_minor, rail, created_at FROM contracts"
+        " side, status, price_minor, rail, receiving_group_id, receiving_group_at, created_at"
+        " FROM contracts"
         " WHERE $1 IN (buyer_id, seller_id) ORDER BY created_at"
     ),
     "signatures": (

@@ -12,7 +12,7 @@ import structlog
 
 from bloxtr8 import ids
 from bloxtr8.errors import OwnershipUnknown, TierRequired, UpstreamUnavailable
-from bloxtr8.market import audit, notices
+from bloxtr8.market import audit, notices, remarks
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.place import Kept, Marketplace, Purpose
@@ -166,6 +166,9 @@ async def _keep(
     seen = (sight.ownership, shot["creator_type"], shot["creator_id"])
     if seen == (row["ownership"], row["owner_type"], row["owner_id"]):
         return
+    owner = {"type": shot["creator_type"], "id": str(shot["creator_id"])}
+    said = {"buyer": sight.ownership, "owner": owner, "snapshot_id": str(kept.id)}
+    await remarks.add(tx, escrow_id, remarks.Remark("OWNERSHIP_SEEN", "SYSTEM", said), now)
     notice = notices.Notice(
         "handover_seen", "ESCROW", f"escrow:{escrow_id}", {"ownership": sight.ownership}
     )

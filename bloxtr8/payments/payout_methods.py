@@ -59,6 +59,22 @@ class Added:
     expires_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedAccount:
+    """A connected account at Stripe and the page on which its owner goes on."""
+
+    ref: str
+    onboarding_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A wallet whose signature was right; `token_id` is of what was signed, good once."""
+
+    method_id: UUID
+    token_id: UUID
+
+
 class PayoutMethods:
     """`chain` None: no USDC is taken here, and no wallets."""
 
@@ -85,46 +101,51 @@ class PayoutMethods:
 
     # Stripe.
 
-    async def add_account(self, actor: Actor, now: datetime) -> Added:
-        """Open a connected account, or go on with the one there is.
+    async def open_account(self, actor: Actor) -> OpenedAccount:
+        """Open a connected account, or go on with the one there is; outside any transaction.
 
         Raises UpstreamUnavailable.
         """
         account = await self._accounts.create(str(actor.id))
         origin = self._settings.web.public_url.rstrip("/")
         page = f"{origin}/settings/payouts"
-        url = await self._accounts.onboarding(account, page, f"{page}?again=1")
+        return OpenedAccount(
+            account, await self._accounts.onboarding(account, page, f"{page}?again=1")
+        )
 
-        async def work(tx: Transaction) -> Row:
-            return await self._added(tx, actor, STRIPE_ACCOUNT, account, now)
-
-        return Added(await run_in_transaction(work), onboarding_url=url)
+    async def add_account(
+        self, tx: Transaction, actor: Actor, opened: OpenedAccount, now: datetime
+    ) -> Added:
+        """Take an account down that was opened for the actor; raises LimitReached."""
+        row = await self._added(tx, actor, STRIPE_ACCOUNT, opened.ref, now)
+        return Added(row, onboarding_url=opened.onboarding_url)
 
     # Wallets.
 
-    async def add_wallet(self, actor: Actor, address: str, now: datetime) -> Added:
-        """Take a wallet down and return the text that proves it; raises ValidationFailed."""
+    async def add_wallet(self, tx: Transaction, actor: Actor, address: str, now: datetime) -> Added:
+        """Take a wallet down and return the text that proves it.
+
+        Raises ValidationFailed, LimitReached.
+        """
         claim = Claim(str(actor.id), address, Purpose.PAYOUT)
         try:
             asked = challenge(claim, self._network(), self._settings.web.public_url, now)
         except ProofInvalid as error:
             raise _invalid("/address", str(error)) from None
         checksummed = to_checksum_address(asked.wallet)
+        await _release_unproven(tx, actor.id, checksummed, now)
+        row = await self._added(tx, actor, BASE_WALLET, checksummed, now)
+        permit = Permit("WALLET_PROOF", actor.id, row["id"])
+        kept = asdict(asked) | {"issued_at": asked.issued_at.isoformat()}
+        await links.make(tx, permit, now, kept)
+        return Added(row, message=asked.text, expires_at=asked.expires_at)
 
-        async def work(tx: Transaction) -> Row:
-            await _release_unproven(tx, actor.id, checksummed, now)
-            row = await self._added(tx, actor, BASE_WALLET, checksummed, now)
-            permit = Permit("WALLET_PROOF", actor.id, row["id"])
-            kept = asdict(asked) | {"issued_at": asked.issued_at.isoformat()}
-            await links.make(tx, permit, now, kept)
-            return row
+    async def check(self, actor: Actor, method_id: UUID, signature: str, now: datetime) -> Proven:
+        """Verify a wallet's signature over the text; outside any transaction.
 
-        method = await run_in_transaction(work)
-        return Added(method, message=asked.text, expires_at=asked.expires_at)
-
-    async def prove(self, actor: Actor, method_id: UUID, signature: str, now: datetime) -> Row:
-        """Verify a wallet by its signature over the text; raises LinkExpired, ValidationFailed,
-        NotFound, and UpstreamUnavailable when nobody can say whether the wallet is a contract."""
+        Raises LinkExpired, ValidationFailed, NotFound, and UpstreamUnavailable when nobody can
+        say whether the wallet is a contract.
+        """
         await _own(actor.id, method_id)
         waiting = await database.fetchrow(
             "SELECT id, data FROM one_time_tokens WHERE user_id = $1 AND purpose = 'WALLET_PROOF'"
@@ -142,38 +163,36 @@ class PayoutMethods:
             raise _invalid("/signature", str(error)) from None
         except ChainUnavailable:
             raise UpstreamUnavailable from None
+        return Proven(method_id, waiting["id"])
 
-        async def work(tx: Transaction) -> Row:
-            used = await tx.execute(
-                "UPDATE one_time_tokens SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL",
-                waiting["id"],
-                now,
-            )
-            if not used:
-                raise LinkExpired
-            return await self._verified(tx, actor, method_id, now)
-
-        return await run_in_transaction(work)
+    async def prove(self, tx: Transaction, actor: Actor, proven: Proven, now: datetime) -> Row:
+        """Let a wallet be paid whose signature was right; raises LinkExpired, NotFound."""
+        used = await tx.execute(
+            "UPDATE one_time_tokens SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL",
+            proven.token_id,
+            now,
+        )
+        if not used:
+            raise LinkExpired
+        return await self._verified(tx, actor, proven.method_id, now)
 
     # Both.
 
-    async def make_default(self, actor: Actor, method_id: UUID, now: datetime) -> Row:
+    async def make_default(
+        self, tx: Transaction, actor: Actor, method_id: UUID, now: datetime
+    ) -> Row:
         """Raises NotFound, and InvalidState for one that is not verified."""
-
-        async def work(tx: Transaction) -> Row:
-            row = await _locked(tx, actor.id, method_id)
-            if row["status"] != "VERIFIED":
-                raise InvalidState("Only a verified method can be the default.")
-            await tx.execute(
-                "UPDATE payout_methods SET is_default = false, updated_at = $3"
-                " WHERE user_id = $1 AND kind = $2 AND is_default",
-                actor.id,
-                row["kind"],
-                now,
-            )
-            return await _set_default(tx, actor, method_id, now)
-
-        return await run_in_transaction(work)
+        row = await _locked(tx, actor.id, method_id)
+        if row["status"] != "VERIFIED":
+            raise InvalidState("Only a verified method can be the default.")
+        await tx.execute(
+            "UPDATE payout_methods SET is_default = false, updated_at = $3"
+            " WHERE user_id = $1 AND kind = $2 AND is_default",
+            actor.id,
+            row["kind"],
+            now,
+        )
+        return await _set_default(tx, actor, method_id, now)
 
     async def disable(self, actor: Actor, method_id: UUID, now: datetime) -> None:
         """Raises NotFound, and InvalidState while a trade will be paid by it."""

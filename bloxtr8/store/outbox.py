@@ -66,6 +66,23 @@ async def enqueue(
     )
 
 
+async def enqueue_again(tx: Transaction, message_id: UUID, topic: str, wire: envelope.Wire) -> None:
+    """Add a message that was published before, byte for byte; `message_id` names this repetition.
+
+    The same repetition is added once.
+    """
+    await tx.execute(
+        "INSERT INTO outbox (event_id, topic, key, event_type, payload, headers)"  # noqa: S608
+        " VALUES ($1, $2, $3, 'again', $4, $5) ON CONFLICT (event_id, topic) DO NOTHING"
+        f" RETURNING pg_notify('{CHANNEL}', '')",
+        message_id,
+        topic,
+        wire.key.decode("ascii"),
+        wire.value,
+        database.to_json({name: value.hex() for name, value in wire.headers.items()}),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits: `rows` counted up to 10,000, `age_s` of the oldest."""

@@ -11,7 +11,7 @@ from joserfc import jwt
 from bloxtr8 import ids
 from bloxtr8.access import AccessTokens, StaffRole
 from bloxtr8.clock import ManualClock
-from bloxtr8.sandbox.roblox import Experience, RobloxPersona, RobloxStandIn
+from bloxtr8.sandbox.roblox import Experience, Group, RobloxPersona, RobloxStandIn
 from bloxtr8.store import database
 from tests.integration.web.world import Someone, World
 from web.openapi.parameters import names
@@ -72,6 +72,8 @@ class Cast:
             )
         if "operation_id" in wanted:
             self.parts["operation_id"] = await self._operation()
+        if path.endswith("receiving-group"):
+            await self._group()
         if "user_id" in wanted:
             self.parts["user_id"] = (await self.world.person()).id
         return self
@@ -137,20 +139,29 @@ class Cast:
                 now,
             )
 
-    async def experience(self, owner: str) -> str:
-        """Return a new experience at Roblox that `owner` has."""
+    async def _roblox_id(self, name: str) -> int:
         row = await database.fetchrow(
             "SELECT external_id FROM accounts WHERE user_id = $1 AND provider = 'ROBLOX'",
-            UUID(self.people[owner].id),
+            UUID(self.people[name].id),
         )
         assert row is not None
+        return int(row["external_id"])
+
+    async def _group(self) -> None:
+        """Give the buyer the group that the documented example names."""
+        owner_id = await self._roblox_id("buyer")
+        self.roblox.add_group(Group(id=35_111_222, name="Skyline Studio", owner_id=owner_id))
+
+    async def experience(self, owner: str) -> str:
+        """Return a new experience at Roblox that `owner` has."""
+        owner_id = await self._roblox_id(owner)
         universe_id, now = secrets.randbelow(10**9) + 1_000, self.world.clock.now()
         self.roblox.add_experience(
             Experience(
                 universe_id=universe_id,
                 root_place_id=universe_id + 10**10,
                 name="Skyline Tycoon",
-                owner_id=int(row["external_id"]),
+                owner_id=owner_id,
                 created=now,
                 updated=now,
                 visits=41_208,

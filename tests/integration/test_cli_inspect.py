@@ -131,7 +131,7 @@ async def test_a_letter_is_replayed_once_with_its_signature(operator: Operator) 
     assert "replayed before" in complaint
     assert await operator.asks("dlq", "list") == [[]]
     rows = await database.fetch("SELECT action, escrow_id::text AS escrow_id FROM audit_log")
-    assert rows == [{"action": "dead_letter.replayed", "escrow_id": operator.escrow_id}]
+    assert rows == [{"action": "deadletter.replayed", "escrow_id": operator.escrow_id}]
 
 
 async def test_what_would_come_back_is_not_replayed_and_discarding_needs_a_reason(
@@ -150,7 +150,7 @@ async def test_what_would_come_back_is_not_replayed_and_discarding_needs_a_reaso
     assert nameless == 2
     assert "--reason" in asked
     (row,) = await database.fetch("SELECT action, reason FROM audit_log")
-    assert row == {"action": "dead_letter.discarded", "reason": "a forgery"}
+    assert row == {"action": "deadletter.discarded", "reason": "a forgery"}
     ((listed,),) = await operator.asks("dlq", "list", "--all")
     assert listed["status"] == "DISCARDED"
 

@@ -1,17 +1,22 @@
 """Reading escrows: lists, one of them, its history, its money."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from bloxtr8.access.identity import StaffRole
+from bloxtr8.contracts import receiving
+from bloxtr8.disputes import files
 from bloxtr8.errors import NotFound
 from bloxtr8.escrow.actions import allowed_actions
-from bloxtr8.market import handovers
+from bloxtr8.market import handovers, remarks
+from bloxtr8.messaging.metadata import moment
 from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
-from web import answers, pages, peers, present, timeline
+from web import answers, contract_present, pages, peers, present, timeline
 from web.call import Call
 from web.cases import Case, case_of
 from web.fields import money
@@ -21,6 +26,10 @@ from web.routes import Reply, Route, Who
 
 _TERMINAL = ("RELEASED", "REFUNDED", "SPLIT", "CANCELLED")
 _LINES_MAX = 500
+_GROUP_SQL = (
+    "SELECT receiving_group_id, receiving_group, receiving_group_at FROM contracts"
+    " WHERE escrow_id = $1"
+)
 
 
 async def list_own(call: Call) -> Reply:
@@ -67,10 +76,17 @@ async def read(call: Call) -> Reply:
 
 
 async def shown(call: Call, case: Case) -> answers.EscrowOut:
-    """Return the escrow with its delivery and who was seen as owner since."""
+    """Return the escrow with its delivery, where to, and who was seen as owner since."""
     found = render(call, case, await _delivery(case.escrow))
     seen = await handovers.of_escrow(case.escrow.escrow_id)
-    return found.model_copy(update={"ownership_seen": _seen(seen)}) if seen else found
+    named = await database.fetchrow(_GROUP_SQL, case.escrow.escrow_id)
+    group = contract_present.receiving_group(named) if named else None
+    return found.model_copy(
+        update={
+            "ownership_seen": _seen(seen, group) if seen else None,
+            "receiving_group": group,
+        }
+    )
 
 
 def render(call: Call, case: Case, delivery: answers.Delivery | None = None) -> answers.EscrowOut:
@@ -97,8 +113,23 @@ async def read_timeline(call: Call) -> Reply:
     earlier = found.pop(0) if position else None
     shown, cursor = pages.cut(call, found, lambda event: [str(event.sequence)])
     items = timeline.render(call.trade.escrow, shown, earlier, staff=call.trade.side is None)
+    said = await _remarks(call.trade.escrow.escrow_id, found, len(shown), first=earlier is None)
+    items = timeline.with_remarks(items, shown, said)
     body = answers.TimelinePage(items=items, next_cursor=cursor)
     return Reply(body, headers=pages.link(call, cursor))
+
+
+async def _remarks(
+    escrow_id: str, found: Sequence[events.EscrowEvent], count: int, *, first: bool
+) -> Sequence[dict[str, Any]]:
+    """Return what belongs to the page of the first `count` events: until the next one."""
+    if not count:
+        return ()
+    times = [moment(event.metadata.occurred_at) for event in found[: count + 1]]
+    since = None if first else times[0]
+    return await remarks.between(
+        UUID(escrow_id), since, times[count] if len(times) > count else None
+    )
 
 
 async def read_ledger(call: Call) -> Reply:
@@ -144,7 +175,15 @@ def _item(call: Call, row: dict[str, Any]) -> answers.EscrowOut:
 
 def _allowed(call: Call, case: Case, role: StaffRole | None) -> list[str]:
     number = role_number(role) if role else common.STAFF_ROLE_UNSPECIFIED
-    return allowed_actions(case.escrow, call.now, user_id=call.caller.user_id, staff_role=number)
+    user_id = call.caller.user_id
+    found = allowed_actions(case.escrow, call.now, user_id=user_id, staff_role=number)
+    # What is no command of the escrow.
+    state = present.name(types.EscrowState, case.escrow.state)
+    if case.side and state in files.STATES:
+        found.append("add_evidence")
+    if case.side == "BUYER" and state in receiving.STATES:
+        found.append("name_receiving_group")
+    return found
 
 
 async def _delivery(escrow: record.Escrow) -> answers.Delivery | None:
@@ -156,13 +195,19 @@ async def _delivery(escrow: record.Escrow) -> answers.Delivery | None:
     if row is None:
         return None
     event = events.EscrowEvent.FromString(row["payload"])
-    method = present.name(types.DeliveryMethod, event.escrow_delivered.method)
-    return answers.Delivery(method=method, at=present.time_of(event.metadata, "occurred_at"))
+    delivered = event.escrow_delivered
+    return answers.Delivery(
+        method=present.name(types.DeliveryMethod, delivered.method),
+        at=present.time_of(event.metadata, "occurred_at"),
+        evidence_ids=[shown.id for shown in delivered.evidence],
+    )
 
 
-def _seen(row: dict[str, Any]) -> answers.OwnershipSeen:
+def _seen(row: dict[str, Any], group: answers.ReceivingGroupOut | None) -> answers.OwnershipSeen:
+    owner_id = str(row["owner_id"])
+    expected = group is not None and (row["owner_type"], owner_id) == ("GROUP", group.id)
     owner = answers.OwnerSeen(
-        type=row["owner_type"], id=str(row["owner_id"]), name=row["owner_name"]
+        type=row["owner_type"], id=owner_id, name=row["owner_name"], expected=expected
     )
     return answers.OwnershipSeen(
         buyer=row["ownership"],

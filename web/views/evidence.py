@@ -1,5 +1,6 @@
 """What the parties of a trade show and say: files, statements, answers to staff."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from aiohttp import web
@@ -17,22 +18,32 @@ from bloxtr8.errors import (
 )
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store.database import Transaction
-from web import answers, requests, submission
+from web import answers, idempotency, requests, submission
 from web.actors import actor_of
 from web.call import Call
 from web.limits import RateClass
 from web.multipart import read_files
 from web.routes import KeyRule, Reply, Route, Who
+from web.trading import told
 from web.views.disputes import evidence_out, statement_out
 
 
 async def add(call: Call) -> Reply:
     """Store files; one that this side has sent before is answered as it was."""
-    escrow_id = UUID(call.trade.escrow.escrow_id)
+    actor, escrow_id = actor_of(call), UUID(call.trade.escrow.escrow_id)
     async with read_files(call.request, requests.EvidenceFields) as (fields, uploads):
+        key = idempotency.with_files(call.key, fields, [upload.sha256 for upload in uploads])
+        earlier = await idempotency.earlier_reply(key, call.now)
+        if earlier is not None:
+            return earlier
         about = About(fields.kind, fields.note)
-        rows = await call.deps.evidence.add(actor_of(call), escrow_id, uploads, about)
-    return Reply(answers.EvidenceAdded([evidence_out(row) for row in rows]), 201)
+        rows = await call.deps.evidence.put(actor, escrow_id, uploads, about)
+
+    async def work(tx: Transaction) -> Reply:
+        added = await call.deps.evidence.add(tx, actor, escrow_id, rows)
+        return told(answers.EvidenceAdded([evidence_out(row) for row in added]), 201)
+
+    return await submission.once(replace(call, key=key), work)
 
 
 async def look(call: Call) -> Reply:
@@ -72,6 +83,7 @@ ROUTES = (
         upload=requests.EvidenceFields,
         answer=answers.EvidenceAdded,
         status=201,
+        key=KeyRule.OPTIONAL,
         frozen_may=True,
         errors=(BodyTooLarge, EvidenceRejected, QuotaExceeded, InvalidState),
     ),

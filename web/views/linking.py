@@ -41,7 +41,7 @@ async def group_check(call: Call) -> Reply:
     body: GroupCheck = call.body
     market = call.deps.market
     group_id = int(body.group_id)
-    await market.experiences.require_group(group_id)
+    await market.experiences.group(group_id)
     departure = await market.linking.begin_group_check(
         actor_of(call), _signed_in(call.caller), group_id
     )

@@ -6,11 +6,14 @@ from uuid import UUID
 from bloxtr8.errors import NotFound
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.payments.payout_methods import BASE_WALLET, Added
+from bloxtr8.store.database import Transaction
 from web import answers, requests
 from web.actors import actor_of
 from web.call import Call
 from web.limits import RateClass
-from web.routes import Reply, Route, Who
+from web.routes import KeyRule, Reply, Route, Who
+from web.submission import once
+from web.trading import told
 
 _SHOWN_CHARACTERS = 4
 
@@ -26,24 +29,39 @@ async def add(call: Call) -> Reply:
     wanted: requests.NewAccount | requests.NewWallet = call.body.root
     actor, methods = actor_of(call), call.deps.payout_methods
     if isinstance(wanted, requests.NewWallet):
-        added = await methods.add_wallet(actor, wanted.address, call.now)
+        address = wanted.address
+
+        async def work(tx: Transaction) -> Reply:
+            return _added(await methods.add_wallet(tx, actor, address, call.now))
     else:
-        added = await methods.add_account(actor, call.now)
-    return Reply(_added(added), 201)
+        opened = await methods.open_account(actor)
+
+        async def work(tx: Transaction) -> Reply:
+            return _added(await methods.add_account(tx, actor, opened, call.now))
+
+    return await once(call, work)
 
 
 async def verify(call: Call) -> Reply:
     """Prove a wallet by its signature over the text."""
     body: requests.WalletSignature = call.body
-    actor, method_id = actor_of(call), _id(call)
-    row = await call.deps.payout_methods.prove(actor, method_id, body.signature, call.now)
-    return Reply(_shown(row))
+    actor, methods = actor_of(call), call.deps.payout_methods
+    proven = await methods.check(actor, _id(call), body.signature, call.now)
+
+    async def work(tx: Transaction) -> Reply:
+        return told(_shown(await methods.prove(tx, actor, proven, call.now)))
+
+    return await once(call, work)
 
 
 async def make_default(call: Call) -> Reply:
     """Be paid there from now on, in trades that have no payee yet."""
-    row = await call.deps.payout_methods.make_default(actor_of(call), _id(call), call.now)
-    return Reply(_shown(row))
+    actor, methods, method_id = actor_of(call), call.deps.payout_methods, _id(call)
+
+    async def work(tx: Transaction) -> Reply:
+        return told(_shown(await methods.make_default(tx, actor, method_id, call.now)))
+
+    return await once(call, work)
 
 
 async def disable(call: Call) -> Reply:
@@ -59,13 +77,14 @@ def _id(call: Call) -> UUID:
     return UUID(text)
 
 
-def _added(added: Added) -> answers.PayoutMethodAdded:
-    return answers.PayoutMethodAdded(
+def _added(added: Added) -> Reply:
+    answer = answers.PayoutMethodAdded(
         method=_shown(added.method),
         onboarding_url=added.onboarding_url or None,
         message=added.message or None,
         token_expires_at=added.expires_at,
     )
+    return told(answer, 201)
 
 
 def _shown(row: dict[str, Any]) -> answers.PayoutMethodOut:
@@ -104,6 +123,7 @@ ROUTES = (
         body=requests.NewPayoutMethod,
         answer=answers.PayoutMethodAdded,
         status=201,
+        key=KeyRule.OPTIONAL,
         step_up=True,
     ),
     Route(
@@ -115,6 +135,7 @@ ROUTES = (
         RateClass.TOKEN,
         body=requests.WalletSignature,
         answer=answers.PayoutMethodOut,
+        key=KeyRule.OPTIONAL,
         step_up=True,
     ),
     Route(
@@ -126,6 +147,7 @@ ROUTES = (
         RateClass.WRITE,
         body=requests.Nothing,
         answer=answers.PayoutMethodOut,
+        key=KeyRule.OPTIONAL,
         step_up=True,
     ),
     Route(

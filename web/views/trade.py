@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.message import Message
 
-from bloxtr8.errors import PayoutMethodMissing
+from bloxtr8.disputes import files
+from bloxtr8.errors import PayoutMethodMissing, ValidationFailed
 from bloxtr8.messaging.metadata import timestamp
 from bloxtr8.store import database
 from bloxtr8.store import operations as store
@@ -39,9 +41,27 @@ async def mark_delivered(call: Call) -> Reply:
     body: requests.Delivered = call.body
     note = _note(body.note)
     method = types.DeliveryMethod.Value(f"DELIVERY_METHOD_{body.method}")
-    return await with_text(
-        call, commands.MarkDelivered(method=method, note=note.ref if note else None), note
-    )
+    shown = await _evidence(call, body.evidence_ids)
+    told = commands.MarkDelivered(method=method, note=note.ref if note else None, evidence=shown)
+    return await with_text(call, told, note)
+
+
+async def _evidence(call: Call, file_ids: list[str]) -> list[types.EvidenceRef]:
+    """Return the caller's files about the trade; raises ValidationFailed for others."""
+    escrow_id, side = UUID(call.trade.escrow.escrow_id), call.trade.side
+    found = await files.of_side(escrow_id, side or "", [UUID(file_id) for file_id in file_ids])
+    unknown = [
+        {
+            "field": f"/evidence_ids/{index}",
+            "code": "unknown",
+            "message": "That is no file of yours.",
+        }
+        for index, file_id in enumerate(file_ids)
+        if UUID(file_id) not in found
+    ]
+    if unknown:
+        raise ValidationFailed(errors=unknown)
+    return [types.EvidenceRef(id=str(key), sha256=sha256) for key, sha256 in found.items()]
 
 
 async def release(call: Call) -> Reply:

@@ -7,15 +7,12 @@ from typing import Any
 import click
 from faust.cli import argument, option
 
-from bloxtr8.cli.inspect import decoding
 from bloxtr8.cli.inspect.command import JSON, ExitCode, Failed, Inspect
 from bloxtr8.errors import Unavailable
-from bloxtr8.messaging import envelope, metadata
-from bloxtr8.messaging.inspection import Record, Start, TopicUnknown
-from bloxtr8.messaging.signatures import SignatureInvalid
+from bloxtr8.messaging import envelope, letters, metadata
 from bloxtr8.messaging.topics import BY_NAME, TOPICS
 from bloxtr8.store import dead_letters
-from proto.bloxtr8.common.v1.common_pb2 import DeadLetter, DeadLetterKind
+from proto.bloxtr8.common.v1.common_pb2 import DeadLetter
 
 _LETTERS_MAX = 10_000
 
@@ -46,10 +43,10 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
         again: bool,
         everything: bool,
     ) -> ExitCode:
-        letters = await self._letters([topic] if topic else [spec.name for spec in TOPICS])
+        found = await self._letters([topic] if topic else [spec.name for spec in TOPICS])
         if action == "list":
-            return await self._list(letters, everything=everything)
-        letter = letters.get((letter_id or "").lower())
+            return await self._list(found, everything=everything)
+        letter = found.get((letter_id or "").lower())
         if letter is None:
             raise Failed(ExitCode.NOT_FOUND, f"There is no dead letter {letter_id or '(no id)'}.")
         if action == "show":
@@ -62,32 +59,18 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
             return await self._replay(letter, reason)
 
     async def _letters(self, topics: list[str]) -> dict[str, DeadLetter]:
-        """Return the newest letters by id; a letter that was written twice stands once."""
-        found: dict[str, DeadLetter] = {}
+        """Return the newest letters by id; complain about what is none."""
         async with self.broker() as broker:
-            for topic in topics:
-                try:
-                    async for record in broker.records(
-                        BY_NAME[topic].dlq, Start(last=_LETTERS_MAX)
-                    ):
-                        letter = self._letter(record)
-                        if letter is not None:
-                            found[letter.metadata.message_id] = letter
-                except TopicUnknown:
-                    continue
-        return found
+            found = await letters.read(broker, topics, self.app.keyring, _LETTERS_MAX)
+        for complaint in found.complaints:
+            self.complain(complaint)
+        return found.letters
 
-    def _letter(self, record: Record) -> DeadLetter | None:
-        message, wrong = decoding.decode(record, self.app.keyring)
-        if wrong:
-            self.complain(f"{record.topic} {record.partition}:{record.offset}: {wrong}")
-        return message if isinstance(message, DeadLetter) else None
-
-    async def _list(self, letters: dict[str, DeadLetter], *, everything: bool) -> ExitCode:
+    async def _list(self, found: dict[str, DeadLetter], *, everything: bool) -> ExitCode:
         decided = await self._decided()
         shown = [
-            (letter, decided.get(_place(letter), "OPEN"))
-            for letter in sorted(letters.values(), key=lambda one: one.failed_at.ToNanoseconds())
+            (letter, decided.get(letters.place(letter), "OPEN"))
+            for letter in sorted(found.values(), key=lambda one: one.failed_at.ToNanoseconds())
         ]
         if not everything:
             shown = [(letter, status) for letter, status in shown if status == "OPEN"]
@@ -104,8 +87,8 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
                     metadata.moment(letter.failed_at),
                     letter.topic,
                     f"{letter.partition}:{letter.offset}",
-                    _header(letter, envelope.TYPE_HEADER),
-                    _kind(letter),
+                    letters.headers(letter).get(envelope.TYPE_HEADER, ""),
+                    letters.kind(letter),
                     letter.attempts,
                     letter.error[:80],
                     status,
@@ -130,7 +113,10 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
         if self.as_json:
             self.print_json({**_summary(letter), "trace": letter.trace, "message": content})
             return ExitCode.OK
-        rows = [*_summary(letter).items(), *(("header", _named(h)) for h in letter.headers)]
+        rows = [
+            *_summary(letter).items(),
+            *(("header", f"{name}={value}") for name, value in letters.headers(letter).items()),
+        ]
         self.print_table(f"Dead letter {letter.metadata.message_id}", ("", ""), rows)
         self.console.print_json(data=content)
         if letter.trace:
@@ -139,13 +125,13 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
 
     def _content(self, letter: DeadLetter) -> dict[str, Any]:
         """Return the message as far as it can be read, whoever signed it."""
-        message, wrong = decoding.decode(_original(letter), self.app.keyring)
-        if message is not None:
-            return decoding.to_dict(message)
+        fields, wrong = letters.content(letter, self.app.keyring)
+        if fields is not None:
+            return fields
         return {"error": wrong, "value_hex": letter.value[:256].hex(), "bytes": len(letter.value)}
 
     async def _refuse_decided(self, letter: DeadLetter) -> None:
-        status = (await dead_letters.decided()).get(_place(letter))
+        status = (await dead_letters.decided()).get(letters.place(letter))
         if status is not None:
             raise Failed(
                 ExitCode.DIFFERENT, f"The letter was {status.lower()} before; --again does it anew."
@@ -158,16 +144,14 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
         return ExitCode.OK
 
     async def _replay(self, letter: DeadLetter, reason: str) -> ExitCode:
-        original = _original(letter)
-        spec = BY_NAME[letter.topic]
-        try:
-            envelope.decode(spec, original.key, original.value, original.headers, self.app.keyring)
-        except (envelope.Malformed, SignatureInvalid) as error:
-            raise Failed(ExitCode.DIFFERENT, f"It would come back: {error}.") from None
+        obstacle = letters.obstacle(letter, self.app.keyring)
+        if obstacle is not None:
+            raise Failed(ExitCode.DIFFERENT, f"It would come back: {obstacle}.")
         publisher = self.app.publisher
+        sent = letters.original(letter).headers
         try:
             # First the message: should the row fail, a second replay has no second effect.
-            await publisher.publish_raw(letter.topic, letter.key, letter.value, original.headers)
+            await publisher.publish_raw(letter.topic, letter.key, letter.value, sent)
         finally:
             await publisher.stop()
         await self._decide(letter, dead_letters.REPLAYED, reason)
@@ -182,49 +166,16 @@ class dlq(Inspect):  # noqa: N801 - the class's name is the command's
             self.console.print(f"{letter.metadata.message_id}: {status.lower()}")
 
 
-def _original(letter: DeadLetter) -> Record:
-    return Record(
-        topic=letter.topic,
-        partition=letter.partition,
-        offset=letter.offset,
-        at=metadata.moment(letter.failed_at),
-        key=letter.key,
-        value=letter.value,
-        headers={header.name: header.value for header in letter.headers},
-    )
-
-
-def _place(letter: DeadLetter) -> dead_letters.Place:
-    return letter.topic, letter.partition, letter.offset
-
-
 def _summary(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.metadata.message_id,
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
-        "key": letter.key.decode(errors="replace"),
-        "type": _header(letter, envelope.TYPE_HEADER),
-        "kind": _kind(letter),
+        "key": letters.key(letter),
+        "type": letters.headers(letter).get(envelope.TYPE_HEADER, ""),
+        "kind": letters.kind(letter),
         "error": letter.error,
         "attempts": letter.attempts,
         "failed_at": metadata.moment(letter.failed_at),
     }
-
-
-def _kind(letter: DeadLetter) -> str:
-    return DeadLetterKind.Name(letter.error_type).removeprefix("DEAD_LETTER_KIND_")
-
-
-def _header(letter: DeadLetter, name: str) -> str:
-    return next((_text(h.value) for h in letter.headers if h.name == name), "")
-
-
-def _named(header: Any) -> str:
-    return f"{header.name}={_text(header.value)}"
-
-
-def _text(value: bytes) -> str:
-    text = value.decode(errors="replace")
-    return text if text.isprintable() else value.hex()

@@ -6,7 +6,6 @@ from typing import Any
 import click
 from faust.cli import option
 
-from bloxtr8.cli.inspect import decoding
 from bloxtr8.cli.inspect.command import (
     JSON,
     Duration,
@@ -16,6 +15,7 @@ from bloxtr8.cli.inspect.command import (
     escrow_argument,
 )
 from bloxtr8.cli.inspect.table import table_records
+from bloxtr8.messaging import decoding
 from bloxtr8.store.database import fetch, fetchrow
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.escrow.v1.record_pb2 import Escrow, EscrowRecord

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bloxtr8.cli.inspect import decoding
 from bloxtr8.cli.inspect.command import JSON, ExitCode, Failed, Inspect, escrow_argument
-from bloxtr8.messaging import metadata
+from bloxtr8.messaging import decoding, metadata
 from bloxtr8.messaging.inspection import Inspector, Start, TopicUnknown
 from bloxtr8.messaging.topics import (
     ESCROW_COMMANDS,

@@ -8,8 +8,8 @@ import click
 from faust.cli import argument, option
 from rich.text import Text
 
-from bloxtr8.cli.inspect import decoding
 from bloxtr8.cli.inspect.command import JSON, ExitCode, Inspect, cell
+from bloxtr8.messaging import decoding
 from bloxtr8.messaging.inspection import Record, Start
 from bloxtr8.messaging.topics import BY_NAME, TABLES, changelog_name
 

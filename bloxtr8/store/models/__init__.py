@@ -61,6 +61,7 @@ from bloxtr8.store.models.roblox import (
     Handover,
     RobloxCacheEntry,
     RobloxSnapshot,
+    TradeRemark,
 )
 from bloxtr8.store.models.usdc import (
     ChainCursor,
@@ -130,6 +131,7 @@ __all__ = [
     "StaffNote",
     "StaffTask",
     "StatementLine",
+    "TradeRemark",
     "User",
     "UserBlock",
     "UserSettings",

@@ -15,6 +15,8 @@ class Contract(Row):
     `pdf_sha256` is of the document that is signed, `final_sha256` of the one with the signatures.
     `render_due_at`: when the next document is to be made, null when none is missing;
     `render_tries`: how often that was begun. `reminders` counts those to sign.
+    `receiving_group_id`: the Roblox group that the buyer wants the game in, `receiving_group`
+    what Roblox showed of it at `receiving_group_at`.
     """
 
     ref = fields.CharField(max_length=9, unique=True)
@@ -49,6 +51,9 @@ class Contract(Row):
     void_reason = fields.CharField(max_length=24, null=True)
     void_note = fields.CharField(max_length=1000, null=True)
     void_by = fields.UUIDField(null=True)
+    receiving_group_id = fields.BigIntField(null=True)
+    receiving_group = fields.JSONField[dict[str, object]](null=True)
+    receiving_group_at = fields.DatetimeField(null=True)
     render_due_at = fields.DatetimeField(null=True)
     render_tries = fields.IntField(db_default=0)
     reminders = fields.IntField(db_default=0)

@@ -137,3 +137,21 @@ class Handover(Created):
             one_of("handovers", "ownership", "OWNER", "ADMIN", "DEVELOPER", "NONE"),
             one_of("handovers", "owner_type", "USER", "GROUP"),
         )
+
+
+class TradeRemark(Row):
+    """What belongs in a trade's timeline and is no event of its escrow. `side`: who said it."""
+
+    escrow_id = fields.UUIDField()
+    at = fields.DatetimeField()
+    kind = fields.CharField(max_length=40)
+    side = fields.CharField(max_length=24)
+    data = fields.JSONField[dict[str, object]]()
+
+    class Meta:
+        table = "trade_remarks"
+        indexes = (Index(fields=("escrow_id", "at")),)
+        constraints = (
+            one_of("trade_remarks", "kind", "OWNERSHIP_SEEN", "RECEIVING_GROUP_SET"),
+            one_of("trade_remarks", "side", "BUYER", "SELLER", "SYSTEM"),
+        )

@@ -1,10 +1,11 @@
 """After delivery Roblox is asked who owns the game; what it says is kept and told."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bloxtr8.market import handovers
+from bloxtr8.market import handovers, remarks
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.handovers import HandoverChecks
 from bloxtr8.store import database
@@ -74,6 +75,9 @@ async def test_the_buyer_is_looked_for_every_hour_until_they_own_it(world: World
     row = await handover.row()
     assert (row["ownership"], row["checks"], row["owner_type"]) == ("NONE", 1, "USER")
     assert await handover.snapshots() == [("DELIVERED", handover.buyer.id)]
+    (remark,) = await remarks.between(UUID(handover.story.escrow_id), None, None)
+    assert (remark["kind"], remark["side"]) == ("OWNERSHIP_SEEN", "SYSTEM")
+    assert json.loads(remark["data"])["buyer"] == "NONE"
     assert (await world.told(handover.buyer.id)).count("handover_seen") == 1
     assert (await world.told(handover.seller.id)).count("handover_seen") == 1
 

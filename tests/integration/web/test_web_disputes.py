@@ -12,7 +12,15 @@ from bloxtr8.access import StaffRole
 from bloxtr8.disputes import content, files
 from bloxtr8.store import database
 from bloxtr8.store.objects import ObjectMissing
-from tests.integration.web.world import REASON, STATEMENT, Someone, Trade, World, problem
+from tests.integration.web.world import (
+    REASON,
+    STATEMENT,
+    Someone,
+    Trade,
+    World,
+    accepted,
+    problem,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 64
 TEXT = "I was told the passes were included: «всё включено».\n".encode()
@@ -24,6 +32,7 @@ async def send(
     someone: Someone,
     *parts: bytes,
     fields: dict[str, str] | None = None,
+    key: str | None = None,
 ) -> ClientResponse:
     form = FormData(default_to_multipart=True)
     for name, value in ({"kind": "SCREENSHOT"} if fields is None else fields).items():
@@ -31,7 +40,8 @@ async def send(
     for number, part in enumerate(parts):
         # Names and types that a sender gives say nothing.
         form.add_field("files", part, filename=f"{number}.exe", content_type="text/html")
-    return await world.client.post(f"{trade.path}/evidence", data=form, headers=someone.bearer)
+    headers = someone.bearer | ({"Idempotency-Key": key} if key else {})
+    return await world.client.post(f"{trade.path}/evidence", data=form, headers=headers)
 
 
 async def audited(action: str) -> int:
@@ -309,3 +319,72 @@ async def test_tasks_are_taken_given_back_and_closed(world: World) -> None:
     assert (await world.post(f"{path}/release", winner, {"version": 2})).status == 200
     body = {"version": 3, "outcome": "DONE", "reason": REASON}
     await problem(await world.post(f"{path}/close", winner, body), 403, "forbidden")
+
+
+async def test_a_delivery_names_the_sellers_own_files(world: World) -> None:
+    trade = await world.held()
+    buyer, seller = trade.buyer_person, trade.seller_person
+    fields = {"kind": "DELIVERY"}
+    first, second = await (await send(world, trade, seller, PNG, TEXT, fields=fields)).json()
+    (theirs,) = await (await send(world, trade, buyer, PNG)).json()
+    elsewhere = await world.held(seller=seller)
+    (other,) = await (await send(world, elsewhere, seller, PNG)).json()
+    path, body = f"{trade.path}/mark-delivered", {"method": "GROUP_TRANSFER"}
+
+    for wrong in (theirs["id"], other["id"], trade.escrow_id):
+        refused = await world.post(path, seller, body | {"evidence_ids": [first["id"], wrong]})
+        document = await problem(refused, 422, "validation_failed")
+        assert [error["field"] for error in document["errors"]] == ["/evidence_ids/1"]
+    for ids in (["x"], [first["id"]] * 11):
+        refused = await world.post(path, seller, body | {"evidence_ids": ids})
+        await problem(refused, 422, "validation_failed")
+    assert world.commands == []
+
+    named = {"evidence_ids": [second["id"], first["id"], second["id"]]}
+    await accepted(await world.post(path, seller, body | named))
+    sent = world.commands[-1].mark_delivered.evidence
+    assert [(shown.id, shown.sha256) for shown in sent] == [
+        (second["id"], second["sha256"]),
+        (first["id"], first["sha256"]),
+    ]
+    await trade.answer()
+    escrow = await (await world.get(trade.path, buyer)).json()
+    assert escrow["delivery"]["evidence_ids"] == [second["id"], first["id"]]
+    timeline = (await (await world.get(f"{trade.path}/timeline", buyer)).json())["items"]
+    assert timeline[-1]["data"]["evidence_ids"] == [second["id"], first["id"]]
+
+
+async def test_an_upload_under_a_key_is_answered_as_before(world: World) -> None:
+    trade = await world.held()
+    seller, key = trade.seller_person, "an-upload-of-mine"
+
+    async def upload(*parts: bytes, kind: str = "DELIVERY") -> ClientResponse:
+        return await send(world, trade, seller, *parts, fields={"kind": kind}, key=key)
+
+    first, second = await upload(PNG, TEXT), await upload(PNG, TEXT)
+    assert (first.status, second.status) == (201, 201)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert await first.json() == await second.json()
+    for other in (await upload(TEXT, PNG), await upload(PNG), await upload(PNG, TEXT, kind="CHAT")):
+        await problem(other, 422, "idempotency_key_reused")
+    assert await audited("evidence.added") == 2
+
+
+async def test_uploads_at_once_under_one_key_have_one_effect(world: World) -> None:
+    trade = await world.held()
+    answers = await asyncio.gather(
+        *(send(world, trade, trade.seller_person, PNG, key="k" * 16) for _ in range(8))
+    )
+    assert {answer.status for answer in answers} == {201}
+    first, *others = [await answer.json() for answer in answers]
+    assert all(other == first for other in others)
+    assert await audited("evidence.added") == 1
+
+
+async def test_a_refused_upload_keeps_no_answer(world: World) -> None:
+    trade = await world.held()
+    refused = await send(world, trade, trade.seller_person, b"MZ\x90\x00", key="k" * 16)
+    await problem(refused, 422, "evidence_rejected")
+    assert (await send(world, trade, trade.seller_person, PNG, key="k" * 16)).status == 201
+    malformed = await send(world, trade, trade.seller_person, PNG, key="short")
+    await problem(malformed, 400, "idempotency_key_malformed")

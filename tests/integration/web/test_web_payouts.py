@@ -231,3 +231,54 @@ async def test_the_buyer_is_told_where_to_send_usdc(world: World, chain: LocalCh
     assert (await picture.text()).startswith("<svg")
     await problem(await world.get(path, trade.seller_person), 403, "forbidden")
     await problem(await world.get(f"{path}/qr.svg", await world.person()), 404, "not_found")
+
+
+async def test_a_repeated_request_is_answered_as_before(
+    world: World, stripe: StripeStandIn
+) -> None:
+    seller, wallet = await world.person(), people.named("wendy")
+    bodies = [
+        {"kind": "STRIPE_ACCOUNT"},
+        {"kind": "BASE_WALLET", "address": str(wallet.address)},
+    ]
+    first: list[Any] = []
+    again: list[Any] = []
+    for answers in (first, again):
+        for number, body in enumerate(bodies):
+            answer = await world.post(METHODS, seller, body, key=f"payout-method-{number}-1")
+            assert answer.status == 201, await answer.text()
+            assert ("Idempotency-Replayed" in answer.headers) == (answers is again)
+            answers.append(await answer.json())
+    assert first == again
+    other = await world.post(METHODS, seller, bodies[0], key="payout-method-1-1")
+    await problem(other, 422, "idempotency_key_reused")
+
+    added = first[1]
+    path = f"{METHODS}/{added['method']['id']}"
+    body = {"signature": people.sign_text("wendy", added["message"])}
+    verified = [await world.post(f"{path}/verify", seller, body, key="v" * 16) for _ in range(2)]
+    assert [answer.status for answer in verified] == [200, 200]
+    assert await verified[0].json() == await verified[1].json()
+    # Under another key it is another request, and the text has been signed.
+    late = await world.post(f"{path}/verify", seller, body)
+    await problem(late, 410, "link_expired")
+    chosen = [await world.post(f"{path}/default", seller, key="d" * 16) for _ in range(2)]
+    assert await chosen[0].json() == await chosen[1].json()
+    audited = await database.fetch(
+        "SELECT action FROM audit_log WHERE action LIKE 'payout_method.%' ORDER BY id"
+    )
+    assert [row["action"] for row in audited] == [
+        "payout_method.added",
+        "payout_method.added",
+        "payout_method.verified",
+        "payout_method.default",
+    ]
+
+
+async def test_a_refused_request_keeps_no_answer(world: World, stripe: StripeStandIn) -> None:
+    seller, key = await world.person(), "a-key-of-the-client"
+    body = {"kind": "STRIPE_ACCOUNT"}
+    stripe.faults.add(FaultRule("POST /v1/accounts", Fault.ERROR_BEFORE, times=9))
+    await problem(await world.post(METHODS, seller, body, key=key), 503, "upstream_unavailable")
+    stripe.faults.clear()
+    assert (await world.post(METHODS, seller, body, key=key)).status == 201

@@ -273,6 +273,6 @@ async def test_who_owns_the_game_now_is_shown_before_the_buyer_confirms(world: W
     assert seen["ownership_seen"] == {
         "buyer": "NONE",
         "at": seen["ownership_seen"]["at"],
-        "owner": {"type": "GROUP", "id": "77", "name": "Skyline Studio"},
+        "owner": {"type": "GROUP", "id": "77", "name": "Skyline Studio", "expected": False},
         "snapshot_id": snapshot_id,
     }

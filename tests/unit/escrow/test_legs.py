@@ -203,6 +203,19 @@ def test_delivery_needs_a_payee() -> None:
     assert fields_of(trade.orders[-1]).destination == "acct_2"
 
 
+def test_a_delivery_names_at_most_ten_files_each_once() -> None:
+    trade = held()
+    method = types.DELIVERY_METHOD_OTHER
+    files = [types.EvidenceRef(id=f"file-{n}", sha256="ab" * 32) for n in range(11)]
+    for wrong in (files, [files[0], files[0]], [types.EvidenceRef(id="file")]):
+        body = commands.MarkDelivered(method=method, evidence=wrong)
+        assert trade.refused("seller", "mark_delivered", body) == "MALFORMED"
+    trade.give(
+        "seller", "mark_delivered", commands.MarkDelivered(method=method, evidence=files[:10])
+    )
+    assert list(trade.events[-1].escrow_delivered.evidence) == files[:10]
+
+
 def test_a_dispute_without_a_payee_can_only_be_refunded() -> None:
     trade = held(payee=None)
     body = commands.RaiseDispute(

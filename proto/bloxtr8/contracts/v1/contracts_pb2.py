@@ -26,29 +26,31 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from proto.bloxtr8.common.v1 import common_pb2 as proto_dot_bloxtr8_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*proto/bloxtr8/contracts/v1/contracts.proto\x12\x14\x62loxtr8.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$proto/bloxtr8/common/v1/common.proto\"\xa8\x03\n\rContractEvent\x12-\n\x08metadata\x18\x01 \x01(\x0b\x32\x1b.bloxtr8.common.v1.Metadata\x12\x13\n\x0b\x63ontract_id\x18\x02 \x01(\t\x12\x43\n\x11\x63ontract_executed\x18\n \x01(\x0b\x32&.bloxtr8.contracts.v1.ContractExecutedH\x00\x12\x45\n\x12\x63ontract_requested\x18\x0b \x01(\x0b\x32\'.bloxtr8.contracts.v1.ContractRequestedH\x00\x12=\n\x0e\x63ontract_ready\x18\x0c \x01(\x0b\x32#.bloxtr8.contracts.v1.ContractReadyH\x00\x12?\n\x0f\x63ontract_signed\x18\r \x01(\x0b\x32$.bloxtr8.contracts.v1.ContractSignedH\x00\x12?\n\x0f\x63ontract_voided\x18\x0e \x01(\x0b\x32$.bloxtr8.contracts.v1.ContractVoidedH\x00\x42\x06\n\x04\x62ody\"\xfb\x02\n\x10\x43ontractExecuted\x12\x11\n\tescrow_id\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x11\n\tseller_id\x18\x06 \x01(\t\x12\'\n\x05price\x18\x07 \x01(\x0b\x32\x18.bloxtr8.common.v1.Money\x12\x17\n\x0f\x62uyer_fee_minor\x18\x08 \x01(\x03\x12\x18\n\x10seller_fee_minor\x18\t \x01(\x03\x12\x14\n\x0c\x66\x65\x65_schedule\x18\n \x01(\t\x12%\n\x04rail\x18\x0b \x01(\x0e\x32\x17.bloxtr8.common.v1.Rail\x12+\n\x07network\x18\x0c \x01(\x0e\x32\x1a.bloxtr8.common.v1.Network\x12\x15\n\rdelivery_days\x18\r \x01(\r\x12\x17\n\x0f\x64ocument_sha256\x18\x0e \x01(\t\"\x86\x01\n\x11\x43ontractRequested\x12\x10\n\x08offer_id\x18\x01 \x01(\t\x12\x12\n\nlisting_id\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x04 \x01(\t\x12\x11\n\tseller_id\x18\x05 \x01(\t\x12\x11\n\tescrow_id\x18\x06 \x01(\t\"\x83\x01\n\rContractReady\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x03 \x01(\t\x12\x34\n\x10sign_deadline_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x0e\x43ontractSigned\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x30\n\x04side\x18\x03 \x01(\x0e\x32\".bloxtr8.contracts.v1.ContractSide\x12\x35\n\x06method\x18\x04 \x01(\x0e\x32%.bloxtr8.contracts.v1.SignatureMethod\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"\x83\x01\n\x0e\x43ontractVoided\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x38\n\x06reason\x18\x04 \x01(\x0e\x32(.bloxtr8.contracts.v1.ContractVoidReason*`\n\x0c\x43ontractSide\x12\x1d\n\x19\x43ONTRACT_SIDE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTRACT_SIDE_BUYER\x10\x01\x12\x18\n\x14\x43ONTRACT_SIDE_SELLER\x10\x02*k\n\x0fSignatureMethod\x12 \n\x1cSIGNATURE_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNATURE_METHOD_DISCORD\x10\x01\x12\x18\n\x14SIGNATURE_METHOD_WEB\x10\x02*\xa5\x02\n\x12\x43ontractVoidReason\x12$\n CONTRACT_VOID_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONTRACT_VOID_REASON_EXPIRED\x10\x01\x12*\n&CONTRACT_VOID_REASON_DECLINED_BY_BUYER\x10\x02\x12+\n\'CONTRACT_VOID_REASON_DECLINED_BY_SELLER\x10\x03\x12\'\n#CONTRACT_VOID_REASON_OWNERSHIP_LOST\x10\x04\x12%\n!CONTRACT_VOID_REASON_PARTY_FROZEN\x10\x05\x12\x1e\n\x1a\x43ONTRACT_VOID_REASON_STAFF\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*proto/bloxtr8/contracts/v1/contracts.proto\x12\x14\x62loxtr8.contracts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$proto/bloxtr8/common/v1/common.proto\"\xf0\x03\n\rContractEvent\x12-\n\x08metadata\x18\x01 \x01(\x0b\x32\x1b.bloxtr8.common.v1.Metadata\x12\x13\n\x0b\x63ontract_id\x18\x02 \x01(\t\x12\x43\n\x11\x63ontract_executed\x18\n \x01(\x0b\x32&.bloxtr8.contracts.v1.ContractExecutedH\x00\x12\x45\n\x12\x63ontract_requested\x18\x0b \x01(\x0b\x32\'.bloxtr8.contracts.v1.ContractRequestedH\x00\x12=\n\x0e\x63ontract_ready\x18\x0c \x01(\x0b\x32#.bloxtr8.contracts.v1.ContractReadyH\x00\x12?\n\x0f\x63ontract_signed\x18\r \x01(\x0b\x32$.bloxtr8.contracts.v1.ContractSignedH\x00\x12?\n\x0f\x63ontract_voided\x18\x0e \x01(\x0b\x32$.bloxtr8.contracts.v1.ContractVoidedH\x00\x12\x46\n\x13receiving_group_set\x18\x0f \x01(\x0b\x32\'.bloxtr8.contracts.v1.ReceivingGroupSetH\x00\x42\x06\n\x04\x62ody\"\xfb\x02\n\x10\x43ontractExecuted\x12\x11\n\tescrow_id\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x11\n\tseller_id\x18\x06 \x01(\t\x12\'\n\x05price\x18\x07 \x01(\x0b\x32\x18.bloxtr8.common.v1.Money\x12\x17\n\x0f\x62uyer_fee_minor\x18\x08 \x01(\x03\x12\x18\n\x10seller_fee_minor\x18\t \x01(\x03\x12\x14\n\x0c\x66\x65\x65_schedule\x18\n \x01(\t\x12%\n\x04rail\x18\x0b \x01(\x0e\x32\x17.bloxtr8.common.v1.Rail\x12+\n\x07network\x18\x0c \x01(\x0e\x32\x1a.bloxtr8.common.v1.Network\x12\x15\n\rdelivery_days\x18\r \x01(\r\x12\x17\n\x0f\x64ocument_sha256\x18\x0e \x01(\t\"\x86\x01\n\x11\x43ontractRequested\x12\x10\n\x08offer_id\x18\x01 \x01(\t\x12\x12\n\nlisting_id\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x04 \x01(\t\x12\x11\n\tseller_id\x18\x05 \x01(\t\x12\x11\n\tescrow_id\x18\x06 \x01(\t\"\x83\x01\n\rContractReady\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x03 \x01(\t\x12\x34\n\x10sign_deadline_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x0e\x43ontractSigned\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x30\n\x04side\x18\x03 \x01(\x0e\x32\".bloxtr8.contracts.v1.ContractSide\x12\x35\n\x06method\x18\x04 \x01(\x0e\x32%.bloxtr8.contracts.v1.SignatureMethod\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"\x83\x01\n\x0e\x43ontractVoided\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x11\n\tseller_id\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\t\x12\x38\n\x06reason\x18\x04 \x01(\x0e\x32(.bloxtr8.contracts.v1.ContractVoidReason\"K\n\x11ReceivingGroupSet\x12\x11\n\tescrow_id\x18\x01 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x02 \x01(\t\x12\x11\n\tseller_id\x18\x03 \x01(\t*`\n\x0c\x43ontractSide\x12\x1d\n\x19\x43ONTRACT_SIDE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTRACT_SIDE_BUYER\x10\x01\x12\x18\n\x14\x43ONTRACT_SIDE_SELLER\x10\x02*k\n\x0fSignatureMethod\x12 \n\x1cSIGNATURE_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNATURE_METHOD_DISCORD\x10\x01\x12\x18\n\x14SIGNATURE_METHOD_WEB\x10\x02*\xa5\x02\n\x12\x43ontractVoidReason\x12$\n CONTRACT_VOID_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONTRACT_VOID_REASON_EXPIRED\x10\x01\x12*\n&CONTRACT_VOID_REASON_DECLINED_BY_BUYER\x10\x02\x12+\n\'CONTRACT_VOID_REASON_DECLINED_BY_SELLER\x10\x03\x12\'\n#CONTRACT_VOID_REASON_OWNERSHIP_LOST\x10\x04\x12%\n!CONTRACT_VOID_REASON_PARTY_FROZEN\x10\x05\x12\x1e\n\x1a\x43ONTRACT_VOID_REASON_STAFF\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.bloxtr8.contracts.v1.contracts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONTRACTSIDE']._serialized_start=1539
-  _globals['_CONTRACTSIDE']._serialized_end=1635
-  _globals['_SIGNATUREMETHOD']._serialized_start=1637
-  _globals['_SIGNATUREMETHOD']._serialized_end=1744
-  _globals['_CONTRACTVOIDREASON']._serialized_start=1747
-  _globals['_CONTRACTVOIDREASON']._serialized_end=2040
+  _globals['_CONTRACTSIDE']._serialized_start=1688
+  _globals['_CONTRACTSIDE']._serialized_end=1784
+  _globals['_SIGNATUREMETHOD']._serialized_start=1786
+  _globals['_SIGNATUREMETHOD']._serialized_end=1893
+  _globals['_CONTRACTVOIDREASON']._serialized_start=1896
+  _globals['_CONTRACTVOIDREASON']._serialized_end=2189
   _globals['_CONTRACTEVENT']._serialized_start=140
-  _globals['_CONTRACTEVENT']._serialized_end=564
-  _globals['_CONTRACTEXECUTED']._serialized_start=567
-  _globals['_CONTRACTEXECUTED']._serialized_end=946
-  _globals['_CONTRACTREQUESTED']._serialized_start=949
-  _globals['_CONTRACTREQUESTED']._serialized_end=1083
-  _globals['_CONTRACTREADY']._serialized_start=1086
-  _globals['_CONTRACTREADY']._serialized_end=1217
-  _globals['_CONTRACTSIGNED']._serialized_start=1220
-  _globals['_CONTRACTSIGNED']._serialized_end=1403
-  _globals['_CONTRACTVOIDED']._serialized_start=1406
-  _globals['_CONTRACTVOIDED']._serialized_end=1537
+  _globals['_CONTRACTEVENT']._serialized_end=636
+  _globals['_CONTRACTEXECUTED']._serialized_start=639
+  _globals['_CONTRACTEXECUTED']._serialized_end=1018
+  _globals['_CONTRACTREQUESTED']._serialized_start=1021
+  _globals['_CONTRACTREQUESTED']._serialized_end=1155
+  _globals['_CONTRACTREADY']._serialized_start=1158
+  _globals['_CONTRACTREADY']._serialized_end=1289
+  _globals['_CONTRACTSIGNED']._serialized_start=1292
+  _globals['_CONTRACTSIGNED']._serialized_end=1475
+  _globals['_CONTRACTVOIDED']._serialized_start=1478
+  _globals['_CONTRACTVOIDED']._serialized_end=1609
+  _globals['_RECEIVINGGROUPSET']._serialized_start=1611
+  _globals['_RECEIVINGGROUPSET']._serialized_end=1686
 # @@protoc_insertion_point(module_scope)

@@ -89,6 +89,7 @@ class ContractEvent(_message.Message):
     CONTRACT_READY_FIELD_NUMBER: _builtins.int
     CONTRACT_SIGNED_FIELD_NUMBER: _builtins.int
     CONTRACT_VOIDED_FIELD_NUMBER: _builtins.int
+    RECEIVING_GROUP_SET_FIELD_NUMBER: _builtins.int
     contract_id: _builtins.str
     @_builtins.property
     def metadata(self) -> _common_pb2.Metadata: ...
@@ -102,6 +103,8 @@ class ContractEvent(_message.Message):
     def contract_signed(self) -> Global___ContractSigned: ...
     @_builtins.property
     def contract_voided(self) -> Global___ContractVoided: ...
+    @_builtins.property
+    def receiving_group_set(self) -> Global___ReceivingGroupSet: ...
     def __init__(
         self,
         *,
@@ -112,12 +115,13 @@ class ContractEvent(_message.Message):
         contract_ready: Global___ContractReady | None = ...,
         contract_signed: Global___ContractSigned | None = ...,
         contract_voided: Global___ContractVoided | None = ...,
+        receiving_group_set: Global___ReceivingGroupSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata", "receiving_group_set", b"receiving_group_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "contract_executed", b"contract_executed", "contract_id", b"contract_id", "contract_ready", b"contract_ready", "contract_requested", b"contract_requested", "contract_signed", b"contract_signed", "contract_voided", b"contract_voided", "metadata", b"metadata", "receiving_group_set", b"receiving_group_set"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed", "contract_requested", "contract_ready", "contract_signed", "contract_voided"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["contract_executed", "contract_requested", "contract_ready", "contract_signed", "contract_voided", "receiving_group_set"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -313,3 +317,30 @@ class ContractVoided(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContractVoided: _TypeAlias = ContractVoided  # noqa: Y015
+
+@_typing.final
+class ReceivingGroupSet(_message.Message):
+    """The buyer named the Roblox group that the game is to be handed to, or named another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESCROW_ID_FIELD_NUMBER: _builtins.int
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    escrow_id: _builtins.str
+    buyer_id: _builtins.str
+    seller_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        escrow_id: _builtins.str = ...,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "escrow_id", b"escrow_id", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceivingGroupSet: _TypeAlias = ReceivingGroupSet  # noqa: Y015

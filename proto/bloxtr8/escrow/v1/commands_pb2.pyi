@@ -255,20 +255,26 @@ class MarkDelivered(_message.Message):
 
     METHOD_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     method: _types_pb2.DeliveryMethod.ValueType
     @_builtins.property
     def note(self) -> _types_pb2.EvidenceRef:
         """optional"""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.EvidenceRef]:
+        """files that show the handover; at most 10"""
 
     def __init__(
         self,
         *,
         method: _types_pb2.DeliveryMethod.ValueType = ...,
         note: _types_pb2.EvidenceRef | None = ...,
+        evidence: _abc.Iterable[_types_pb2.EvidenceRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "method", b"method", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

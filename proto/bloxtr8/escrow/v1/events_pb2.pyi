@@ -501,21 +501,25 @@ class EscrowDelivered(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     method: _types_pb2.DeliveryMethod.ValueType
     @_builtins.property
     def note(self) -> _types_pb2.EvidenceRef: ...
     @_builtins.property
     def deadline(self) -> _types_pb2.Deadline: ...
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.EvidenceRef]: ...
     def __init__(
         self,
         *,
         method: _types_pb2.DeliveryMethod.ValueType = ...,
         note: _types_pb2.EvidenceRef | None = ...,
         deadline: _types_pb2.Deadline | None = ...,
+        evidence: _abc.Iterable[_types_pb2.EvidenceRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "note", b"note"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "method", b"method", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "evidence", b"evidence", "method", b"method", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
