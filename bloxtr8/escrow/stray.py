@@ -7,6 +7,7 @@ from bloxtr8.escrow.appliers import STRAY_MAX
 from bloxtr8.escrow.change import Change, Ignored
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import events_pb2 as events
+from proto.bloxtr8.escrow.v1 import record_pb2 as records
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
@@ -104,21 +105,25 @@ def refund_failed(change: Change, body: payments.RefundFailed) -> bool:
 
 
 def retry(change: Change) -> bool:
-    """Order the first return that failed for good, or was frozen; False when there is none.
+    """Order the first return that failed for good, else the first frozen one; False without any.
 
     Frozen ones are what a hold deferred until the escrow had ended, or sanctioned money: they
-    need a second approval.
+    need a second approval, and never go out in the place of one that only failed.
     """
-    for stray in change.escrow.stray:
-        if stray.status == types.LEG_STATUS_DEFERRED:
-            require_second_approval(change)
-        if stray.status in (types.LEG_STATUS_FAILED, types.LEG_STATUS_DEFERRED):
-            leg = orders.stray_leg(stray)
-            leg = _next(change, leg, stray.nothing_happened)
-            change.emit(events.LegRetried(refund=leg, stray_ref=stray.payment_ref))
-            orders.stray_refund(change, stray)
-            return True
+    for status in (types.LEG_STATUS_FAILED, types.LEG_STATUS_DEFERRED):
+        for stray in change.escrow.stray:
+            if stray.status == status:
+                _retry(change, stray)
+                return True
     return False
+
+
+def _retry(change: Change, stray: records.StrayFunds) -> None:
+    if stray.status == types.LEG_STATUS_DEFERRED:
+        require_second_approval(change)
+    leg = _next(change, orders.stray_leg(stray), stray.nothing_happened)
+    change.emit(events.LegRetried(refund=leg, stray_ref=stray.payment_ref))
+    orders.stray_refund(change, stray)
 
 
 def _next(change: Change, leg: types.Leg, nothing_happened: bool) -> types.Leg:

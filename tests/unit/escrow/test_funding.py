@@ -241,8 +241,8 @@ def test_stray_funds_go_back_from_every_state(state: str) -> None:
     assert all(stray.refunded for stray in trade.escrow.stray)
 
 
-def fail_stray(trade: Trade, **fields: bool) -> None:
-    operation_id = trade.escrow.stray[0].operation_id
+def fail_stray(trade: Trade, number: int = 0, **fields: bool) -> None:
+    operation_id = trade.escrow.stray[number].operation_id
     trade.hear("refund_failed", operation_id=operation_id, code="no", **fields)
 
 
@@ -285,6 +285,18 @@ def test_sanctioned_stray_funds_are_not_returned_by_themselves(state: str) -> No
         assert trade.refused("admin", "retry_refund") == "APPROVAL_MISSING"
         trade.give("admin", "retry_refund", approvals=two())
         assert len(trade.orders) == count + 1
+
+
+def test_what_failed_is_retried_before_what_is_frozen() -> None:
+    trade = PATHS["RELEASED"]()
+    amount = trade.money(700)
+    trade.hear("funds_under_review", payment_ref="x", amount=amount, risk="SANCTIONED")
+    pay(trade, minor=500, ref="pi_2")
+    for _ in range(5):
+        fail_stray(trade, 1)
+    trade.give("admin", "retry_refund", approvals=two())
+    assert fields_of(trade.orders[-1]).payment_ref == "pi_2"
+    assert trade.refused("admin", "retry_refund") == "APPROVAL_MISSING"
 
 
 def test_no_more_stray_funds_than_can_be_remembered() -> None:
