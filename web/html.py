@@ -15,10 +15,21 @@ _POLICY = (
     " frame-ancestors 'none'"
 )
 _STYLE = (
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}"
-    "button,a.go{font:inherit;padding:.5rem 1rem}"
+    ":root{color-scheme:light dark;--ink:#1a1d24;--soft:#5a6270;--line:#e2e5eb;--back:#fff;"
+    "--link:#2856d6}"
+    "@media (prefers-color-scheme:dark){:root{--ink:#e7e9ee;--soft:#a3abb9;--line:#2c313b;"
+    "--back:#14171c;--link:#8aabff}}"
+    "body{font:1rem/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;max-width:42rem;"
+    "margin:clamp(1.5rem,8vh,5rem) auto;padding:0 1rem;color:var(--ink);background:var(--back)}"
+    "h1{font-size:1.7rem;line-height:1.25;letter-spacing:-.02em;text-wrap:balance}"
+    "a{color:var(--link)}:focus-visible{outline:2px solid var(--link);outline-offset:2px}"
+    "button,a.go{display:inline-block;font:inherit;font-weight:600;padding:.5rem 1.1rem;border:0;"
+    "border-radius:6px;color:var(--back);background:var(--link);text-decoration:none;"
+    "cursor:pointer}button:disabled{opacity:.5}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;"
-    "padding:.3rem .5rem;border-bottom:1px solid #bbb;overflow-wrap:anywhere}"
+    "padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line)}"
+    "td{overflow-wrap:anywhere}th{color:var(--soft);font-weight:500}"
+    "table.codes td:nth-child(2){white-space:nowrap}"
     ".said{white-space:pre-wrap;overflow-wrap:anywhere}code{overflow-wrap:anywhere}"
 )
 _PAGE = (
@@ -29,8 +40,10 @@ _PAGE = (
 )
 # Renews the session once and shows the page again; a refusal has cleared the cookies.
 _RENEW = (
+    "var later=function(){document.querySelector('p').textContent="
+    "'That is not possible right now. Reload this page in a moment.'};"
     "fetch('/auth/refresh',{method:'POST'}).then(function(a){"
-    "if(a.ok||a.status===401){location.reload()}})"
+    "if(a.ok||a.status===401){location.reload()}else{later()}},later)"
 )
 
 
@@ -58,7 +71,7 @@ def page(
     return _response(title, "".join(parts), status)
 
 
-def document_page(title: str, body: Markup, script: str) -> web.Response:
+def document_page(title: str, body: Markup, script: str = "") -> web.Response:
     """Return a page with markup of ours, in which whatever varies is escaped, and a script."""
     return _response(title, body, 200, script=script)
 

@@ -96,7 +96,7 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> Json:
         "path": path,
         "summary": operation["summary"],
         "notes": operation["description"].split("\n\n"),
-        "open": not operation["security"],
+        "open": not all(operation["security"]),
         "parameters": [_parameter(p) for p in operation.get("parameters", ())],
         "body": body,
         "answers": answers,

@@ -5,6 +5,7 @@ import hashlib
 from http import HTTPStatus
 
 from aiohttp import web
+from markupsafe import Markup
 
 from bloxtr8.errors import NotFound
 from web import html
@@ -15,6 +16,11 @@ from web.openapi.page import make_page
 from web.problems import error_classes
 from web.routes import Reply, Route, Who
 
+_CODES = Markup(
+    "<table class=codes><thead><tr><th scope=col>Status<th scope=col>Code<th scope=col>Meaning"
+    "</thead><tbody>{}</tbody></table><p><a class=go href=/docs>The API</a></p>"
+)
+_CODE = Markup("<tr><td>{0}<td><a href=/problems/{1}><code>{1}</code></a><td>{2}")
 _CACHED = {"Cache-Control": "public, max-age=300"}
 
 
@@ -40,8 +46,8 @@ async def page(call: Call) -> Reply:
 async def problems(_call: Call) -> Reply:
     """Every error code, with its status and meaning."""
     found = sorted(error_classes().values(), key=lambda error: (error.status, error.code))
-    lines = [f"{error.status} {error.code}: {error.title}" for error in found]
-    return Reply(html.page("Error codes", *lines, actions=(html.Link("The API", "/docs"),)))
+    rows = Markup("").join(_CODE.format(error.status, error.code, error.title) for error in found)
+    return Reply(html.document_page("Error codes", _CODES.format(rows)))
 
 
 async def problem(call: Call) -> Reply:

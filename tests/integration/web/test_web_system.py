@@ -61,6 +61,9 @@ async def test_problems_are_explained_and_keys_are_public(world: World) -> None:
     page = await world.get("/problems/invalid_state")
     assert page.status == 200
     assert "not possible" in await page.text()
+    every = await (await world.get("/problems")).text()
+    assert "<a href=/problems/invalid_state><code>invalid_state</code></a>" in every
+    assert "&lt;" not in every, "what is ours is not escaped twice"
     await problem(await world.get("/problems/<script>"), 404, "not_found")
     keys = (await (await world.get("/.well-known/jwks.json")).json())["keys"]
     assert keys
