@@ -1,21 +1,28 @@
 """Text that people or providers give: one form, nothing in it that misleads a reader."""
 
+import re
 import unicodedata
 
-# Zero-width characters and those that turn the direction of text around.
+# Zero-width characters, fillers and hyphens that nobody sees, lines that do not end with a
+# newline, and what turns the direction of text around.
 MISLEADING = frozenset(
     "\u200b\u200c\u200d\u2060\ufeff\u180e\u061c\u200e\u200f"
+    "\u00ad\u2028\u2029\u2061\u2062\u2063\u2064\u115f\u1160\u3164\uffa0"
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 _UNPRINTABLE = frozenset({"Cc", "Cs"})
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 
 
 def clean(text: str) -> str:
-    """Return `text` normalised and trimmed; ValueError for characters that mislead a reader."""
+    """Return `text` normalised and trimmed; ValueError for characters that mislead a reader.
+
+    Blank lines that follow each other become one: pages of nothing hide what comes after them.
+    """
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
     if any(character != "\n" and _misleads(character) for character in text):
         raise ValueError("control characters and invisible ones are not allowed")
-    return text
+    return _BLANK_LINES.sub("\n\n", text)
 
 
 def tame(text: str, longest: int) -> str:

@@ -42,6 +42,15 @@ def test_texts_are_normalised_and_trimmed() -> None:
     for bad in ("a\u0000", "a\u202eb", "a\u200bb", "a\u0007", "\ufeffa", "a\tb"):
         with pytest.raises(ValueError, match="not allowed"):
             clean(bad)
+    for unseen in "\u00ad\u2028\u2029\u2063\u3164\uffa0":
+        with pytest.raises(ValueError, match="not allowed"):
+            clean(f"a{unseen}b")
+
+
+def test_blank_lines_do_not_push_a_text_out_of_sight() -> None:
+    assert clean("a\n\nb\nc") == "a\n\nb\nc"
+    assert clean("a" + "\n" * 900 + "b") == "a\n\nb"
+    assert clean("a\n \n\u3000\r\n\n  b\n\n\nc") == "a\n\n  b\n\nc"
 
 
 def test_random_bytes_are_refused_or_read_and_never_crash() -> None:
