@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,7 +39,24 @@ _ELSEWHERE = {
 }
 
 
+# What is not there, by the name of the error: their modules are heavy and not always needed.
+_UNREACHABLE = {
+    "DatabaseUnavailable": "PostgreSQL does not answer at BLOXTR8_POSTGRES__DSN.",
+    "KafkaConnectionError": "Kafka does not answer at BLOXTR8_KAFKA__BOOTSTRAP.",
+}
+
+
 class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Say in a sentence what cannot be reached."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            sentence = _UNREACHABLE.get(type(error).__name__)
+            if sentence is None:
+                raise
+            raise click.ClickException(sentence) from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
