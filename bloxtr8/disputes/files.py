@@ -100,18 +100,24 @@ class EvidenceFiles:
 
     async def sweep(self) -> int:
         """Give up uploads that broke off an hour ago; return how many."""
+        before = self._clock.now() - ABANDONED_AFTER
         rows = await database.fetch(
             "SELECT id, escrow_id FROM evidence_files WHERE stored_at IS NULL AND created_at < $1"
             " ORDER BY created_at LIMIT $2",
-            self._clock.now() - ABANDONED_AFTER,
+            before,
             _SWEEP_MAX,
         )
         for row in rows:
-            await self._objects.delete(key_of(row))
             async with database.transaction() as tx:
-                await tx.execute(
-                    "DELETE FROM evidence_files WHERE id = $1 AND stored_at IS NULL", row["id"]
+                # Unless somebody has begun to send it again.
+                given_up = await tx.execute(
+                    "DELETE FROM evidence_files WHERE id = $1 AND stored_at IS NULL"
+                    " AND created_at < $2",
+                    row["id"],
+                    before,
                 )
+            if given_up:
+                await self._objects.delete(key_of(row))
         return len(rows)
 
 
@@ -176,7 +182,14 @@ async def _reserve(
     for upload in new:
         position += 1
         known[upload.sha256] = await _insert(tx, actor, trade, upload, (position, about, now))
-    return [known[upload.sha256] for upload in uploads]
+    rows = [known[upload.sha256] for upload in uploads]
+    # What broke off is begun anew, so that no sweep takes it away meanwhile.
+    await tx.execute(
+        "UPDATE evidence_files SET created_at = $2 WHERE id = ANY($1) AND stored_at IS NULL",
+        [row["id"] for row in rows],
+        now,
+    )
+    return rows
 
 
 def _require_room(earlier: Sequence[Row], new: Sequence[Upload]) -> None:
