@@ -31,7 +31,8 @@ UPDATE deposit_accounts SET state = $2, payment_ref = $3, deposits = $4, overful
   waiting = $6, newest_block = $7, accepted_minor = $8, updated_at = $9
 WHERE address = $1
 """
-# Money that may be frozen stays where it came to.
+# Money that may be frozen stays where it came to; also what came after the escrow's end, whose
+# hold is gone by then. A sender whom nobody has screened yet may be listed.
 _UNSWEPT = """
 SELECT a.* FROM deposit_accounts a JOIN escrows e ON e.id = a.escrow_id
 WHERE e.state NOT IN ('AWAIT_FUNDS', 'FUNDS_REVIEW')
@@ -39,6 +40,12 @@ WHERE e.state NOT IN ('AWAIT_FUNDS', 'FUNDS_REVIEW')
   AND a.accepted_minor > (
     SELECT coalesce(sum(t.amount_minor), 0) FROM chain_transactions t
     WHERE t.key LIKE 'sweep:' || a.address || ':%' AND t.stage <> 'REVERTED'
+  )
+  AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(a.deposits) AS d
+    WHERE d ->> 'status' = 'ACCEPTED' AND coalesce((
+      SELECT s.risk FROM wallet_screenings s WHERE s.address = d -> 'transfer' ->> 'sender'
+      ORDER BY s.asked_at DESC, s.id DESC LIMIT 1), 'SANCTIONED') = 'SANCTIONED'
   )
 ORDER BY a.updated_at LIMIT $1
 """

@@ -137,6 +137,21 @@ async def test_money_that_may_be_frozen_is_not_swept(vault: Vault) -> None:
     assert vault.bench.balance((await trade.account()).address) == PRICE
 
 
+async def test_frozen_money_that_came_after_the_end_is_not_swept(vault: Vault) -> None:
+    vault.fund()
+    trade = await (await vault.trade()).fund()
+    await trade.order_release()
+    await vault.swept(trade)
+    assert trade.state == "RELEASED"
+    before, address = await vault.rows("sweep:"), (await trade.account()).address
+    vault.bench.screening.know(str(people.named("listed").address), "listed")
+    await vault.bench.pay(5 * USDC, wallet="listed")
+    await trade.settled()
+    await vault.sweep()
+    assert await vault.rows("sweep:") == before
+    assert vault.bench.balance(address) == 5 * USDC
+
+
 async def test_two_trades_have_addresses_of_their_own(vault: Vault) -> None:
     vault.fund()
     first, second = await vault.trade(), await vault.trade()
