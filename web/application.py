@@ -38,6 +38,7 @@ from web.views import (
     experiences,
     exports,
     facts,
+    home,
     internal,
     linking,
     listings,
@@ -96,6 +97,7 @@ ROUTES: tuple[Route, ...] = (
     *signing.ROUTES,
     *staff_listings.ROUTES,
     *statistics.ROUTES,
+    *home.ROUTES,
 )
 # What a worker without the API serves: how it is, and its table to the other workers.
 _AGENTS_ROUTES = (*system.ROUTES, *internal.ROUTES)

@@ -79,6 +79,7 @@ def may(expected: Expectation, caller: str, route: Route) -> str:
 
 
 EXPECTED: dict[str, Expectation] = {
+    "GET /": ANYONE,
     "GET /health": ANYONE,
     "GET /ready": ANYONE,
     "GET /metrics": ANYONE,

@@ -10,6 +10,8 @@ Json = dict[str, Any]
 
 def operation_id(route: Route) -> str:
     """Return a name for `route` that is its own."""
+    if route.path == "/":
+        return f"{route.method.lower()}_home"
     words = route.path.removeprefix("/api/v1/").strip("/").replace("{", "").replace("}", "")
     for character in "/-.":
         words = words.replace(character, "_")

@@ -87,6 +87,7 @@ OWN: dict[str, Errors] = {
     "DELETE /api/v1/me/payout-methods/": (e.InvalidState,),
     "DELETE /api/v1/operations/": (e.AlreadyDecided,),
     "POST /api/v1/staff/escrows/": _VERDICT,
+    "POST /api/v1/staff/escrows/{escrow_id}/resolve": (e.AlreadyDecided, e.ConflictOfInterest),
     "POST /api/v1/staff/approvals/": (e.ApprovalStale, e.AlreadyDecided, e.ConflictOfInterest),
     "DELETE /api/v1/me/accounts/roblox": (e.UnlinkBlocked, e.NotFound),
     "POST /api/v1/me/link-claims": (e.InvalidState, e.LimitReached),
