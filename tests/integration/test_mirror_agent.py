@@ -15,7 +15,7 @@ from bloxtr8.store import database
 from bloxtr8.store.migrate import migrate
 from bloxtr8.store.verify import verify
 from tests.integration.story import Story
-from tests.integration.streams.worker import records, running, until_true
+from tests.integration.streams.worker import records, running, until, until_true
 
 
 @pytest.fixture
@@ -103,7 +103,10 @@ async def test_a_database_that_crashes_is_waited_for(
         assert await records(app.settings, ESCROW_EVENTS.dlq) == []
 
 
-async def test_an_event_after_a_gap_is_dead_lettered_and_others_go_on(app: BloxtrApp) -> None:
+async def test_an_event_after_a_gap_is_dead_lettered_and_others_go_on(
+    app: BloxtrApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE_S", 0.0)
     gap, fine = Story().create().pay(), Story().create().pay()
     del gap.events[0]
     async with running(app):
@@ -116,3 +119,36 @@ async def test_an_event_after_a_gap_is_dead_lettered_and_others_go_on(app: Bloxt
 
         await until_true(done)
         assert await state_of(gap) is None
+
+
+async def test_money_waits_for_the_escrow_that_it_is_about(app: BloxtrApp) -> None:
+    story = Story().create().pay(fee_minor=300)
+    async with running(app):
+        for fact in story.facts:
+            await app.publisher.publish(PAYMENTS_EVENTS, fact)
+        await until(lambda: app.waiting)
+        await publish(app, story)
+
+        async def fee_booked() -> bool:
+            rows = await database.fetch(
+                "SELECT balance_minor FROM ledger_accounts WHERE account = 'provider_fees'"
+            )
+            return [row["balance_minor"] for row in rows] == [-300]
+
+        await until_true(fee_booked)
+        assert await records(app.settings, PAYMENTS_EVENTS.dlq) == []
+
+
+async def test_money_without_an_escrow_is_dead_lettered_in_the_end(
+    app: BloxtrApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE_S", 0.0)
+    story = Story().create().pay(fee_minor=300)
+    async with running(app):
+        for fact in story.facts:
+            await app.publisher.publish(PAYMENTS_EVENTS, fact)
+
+        async def dead_lettered() -> bool:
+            return len(await records(app.settings, PAYMENTS_EVENTS.dlq)) == len(story.facts)
+
+        await until_true(dead_lettered)
