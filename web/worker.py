@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from faust.web.base import BlueprintManager
+
 from bloxtr8.clock import Clock
 from bloxtr8.config import Settings
 from bloxtr8.errors import Unavailable
@@ -65,5 +67,7 @@ class Worker:
 
 def register(app: Any) -> None:
     """Serve the API from `app`'s web server; the app opens the database."""
+    # Every address is one of ours: of the engine's own pages none is served.
+    app.web.blueprints = BlueprintManager()
     # Directly on the server's application: its middleware covers Faust's own addresses too.
     install(app.web.web_app, Worker(app))
