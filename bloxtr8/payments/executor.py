@@ -109,7 +109,7 @@ class Executor:
         try:
             outcome = await self._ask(operation)
             async with self._store.open(operation.escrow_id) as book:
-                settle(book, operation.operation_id, outcome, self._clock.now(), self._livemode)
+                settle(book, operation, outcome, self._clock.now(), self._livemode)
         except Exception as error:
             # It stays as sent; when the lease has ended it is taken up again.
             _log.warning(

@@ -43,6 +43,9 @@ def _heard(book: Book, fact: Heard, now: datetime) -> None:
         book.put(operations.hasten(operation, now, book.called_at))
     elif fact.failed and operation.status is Status.CONFIRMED:
         _sent_back(book, operation, fact.movement_ref, now)
+    elif fact.movement_ref and (operation.kind, operation.status) == (Kind.PAYOUT, Status.FAILED):
+        # It was taken for never made, and perhaps made again.
+        book.tasks.append(StaffTask("RECONCILIATION", fact.movement_ref, operation.amount_minor))
     if fact.instrument_ref:
         _hasten_refunds(book, fact.instrument_ref, now)
 

@@ -1,7 +1,7 @@
 """From what a provider answered to the operation's next status and what there is to say."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bloxtr8 import telemetry
 from bloxtr8.payments import book as books
@@ -27,12 +27,24 @@ INSTRUMENT_GONE = "INSTRUMENT_GONE"
 NEVER_ARRIVED = "NEVER_ARRIVED"
 # So many tries without an outcome, and a person looks.
 STALLED_TRIES = 8
+# Banks take days over a refund; a transfer on the chain is final within the hour, or never.
+SLOW_AFTER = {"STRIPE": timedelta(days=14), USDC_BASE: timedelta(hours=2)}
+
+_log = telemetry.get_logger(__name__)
 
 
-def settle(book: Book, operation_id: str, outcome: Outcome, now: datetime, livemode: bool) -> None:
-    """Take `outcome` into the book; the same outcome again changes nothing."""
-    operation = book.operations[operation_id]
+def settle(book: Book, asked: Operation, outcome: Outcome, now: datetime, livemode: bool) -> None:
+    """Take what the provider said of `asked` into the book; the same again changes nothing.
+
+    An answer to an older try comes from somebody who was taken for dead. It counts where it
+    proves an effect; that nothing happened is for the try to say that is under way now.
+    """
+    operation = book.operations[asked.operation_id]
     if not operation.due:
+        _report_unexpected(book, operation, outcome)
+        return
+    if asked.attempts != operation.attempts and not _is_effect(outcome):
+        _log.warning("answer_too_late", operation_id=operation.operation_id, tried=asked.attempts)
         return
     if isinstance(outcome, Unknown | Absent):
         _doubt(book, operation, outcome, now)
@@ -44,9 +56,24 @@ def settle(book: Book, operation_id: str, outcome: Outcome, now: datetime, livem
         settle_failure(book, operation, outcome, now)
     else:
         settle_movement(book, operation, outcome, now)
-    after = book.operations[operation_id]
+    after = book.operations[operation.operation_id]
     if after.status is not operation.status:
         telemetry.OPERATIONS.labels(kind=after.kind.value, status=after.status.value).inc()
+
+
+def _is_effect(outcome: Outcome) -> bool:
+    """Tell whether an answer proves something that no later answer takes back."""
+    if isinstance(outcome, Instrument):
+        return outcome.status in (InstrumentStatus.PAID, InstrumentStatus.CANCELLED)
+    return isinstance(outcome, Confirmed)
+
+
+def _report_unexpected(book: Book, operation: Operation, outcome: Outcome) -> None:
+    """Money moved after the escrow was told that it had not: a person has to look at once."""
+    if isinstance(outcome, Confirmed) and operation.status is Status.FAILED:
+        _log.error("moved_after_failure", operation_id=operation.operation_id, ref=outcome.ref)
+        task = StaffTask("RECONCILIATION", operation.operation_id, outcome.amount_minor)
+        book.tasks.append(task)
 
 
 def settle_movement(book: Book, operation: Operation, outcome: Confirmed, now: datetime) -> None:
@@ -273,6 +300,9 @@ def _doubt(book: Book, operation: Operation, outcome: Unknown | Absent, now: dat
 def _wait(book: Book, operation: Operation, ref: str, now: datetime) -> None:
     waiting = operations.wait(operation, ref, _next_news(operation, now))
     book.put(waiting)
+    if operation.sent_at is not None and now - operation.sent_at >= SLOW_AFTER[operation.rail]:
+        task = StaffTask("STALLED_OPERATION", operation.operation_id, operation.amount_minor)
+        book.tasks.append(task)
     _keep(book, waiting, books.REFUND, "PENDING")
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from bloxtr8.messaging import metadata
 from bloxtr8.payments import pg_store
 from bloxtr8.payments.executor import AHEAD_MAX, IN_FLIGHT_MAX, Executor
 from bloxtr8.payments.operations import LEASE, Operation, Status
-from bloxtr8.payments.rails import InstrumentOutcome
+from bloxtr8.payments.rails import Confirmed, Failed, InstrumentOutcome, Outcome, Pending
+from bloxtr8.payments.settling import settle
 from bloxtr8.payments.stripe_rail import StripeRail
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
@@ -23,6 +25,7 @@ from tests.integration.payments_bench import (
     FEES,
     PAYOUT,
     QUICK,
+    SELLER,
     TOTAL,
     Bench,
     open_bench,
@@ -116,6 +119,69 @@ async def test_one_escrow_never_has_two_calls_at_once(bench: Bench) -> None:
     held = [operation.operation_id for operation in one]
     again = await bench.store.claim("worker-1", bench.clock.now(), 10, held)
     assert (len(one), len(other), len(again)) == (1, 0, 0)
+
+
+async def test_a_refusal_that_comes_too_late_does_not_undo_the_next_try(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order())
+    (late,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    bench.clock.advance(LEASE)
+    (current,) = await bench.store.claim("worker-2", bench.clock.now(), 10, ())
+    await _answered(bench, late, Failed("refused"))
+    assert (await bench.row("PAYOUT")).status is Status.SENT, "the other one is being asked"
+    await _answered(bench, current, Confirmed("tr_1", PAYOUT, "USD", SELLER))
+    assert (await bench.words())[-1] == "transfer_succeeded"
+
+
+async def test_an_effect_counts_whoever_tells_it(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order())
+    (late,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    bench.clock.advance(LEASE)
+    await bench.store.claim("worker-2", bench.clock.now(), 10, ())
+    await _answered(bench, late, Confirmed("tr_1", PAYOUT, "USD", SELLER))
+    assert (await bench.words())[-1] == "transfer_succeeded"
+
+
+async def test_money_that_moved_after_a_failure_is_reported(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order())
+    (claimed,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    await _answered(bench, claimed, Failed("refused"))
+    await _answered(bench, claimed, Confirmed("tr_1", PAYOUT, "USD", SELLER))
+    (task,) = await database.fetch("SELECT kind, subject_id FROM staff_tasks")
+    assert task == {"kind": "RECONCILIATION", "subject_id": bench.operation_id("PAYOUT")}
+
+
+async def test_a_call_about_a_payout_that_had_failed_is_reported(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.payout_order())
+    (claimed,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    await _answered(bench, claimed, Failed("NEVER_ARRIVED"))
+    about = {"operation_id": claimed.operation_id}
+    subject = {"id": "tr_1", "object": "transfer", "metadata": about}
+    await bench.hear({"id": "evt_1", "type": "transfer.created", "data": {"object": subject}})
+    (task,) = await database.fetch("SELECT kind, subject_id FROM staff_tasks")
+    assert task == {"kind": "RECONCILIATION", "subject_id": "tr_1"}
+
+
+async def test_what_is_pending_for_too_long_is_reported(bench: Bench) -> None:
+    await bench.fund()
+    await bench.service.handle(bench.refund_order())
+    for days in (13, 1):
+        (claimed,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+        await _answered(bench, claimed, Pending("re_1"))
+        assert await database.fetch("SELECT FROM staff_tasks") == []
+        bench.clock.advance(timedelta(days=days))
+    (claimed,) = await bench.store.claim("worker-1", bench.clock.now(), 10, ())
+    await _answered(bench, claimed, Pending("re_1"))
+    (task,) = await database.fetch("SELECT kind, subject_id FROM staff_tasks")
+    assert task == {"kind": "STALLED_OPERATION", "subject_id": bench.operation_id("REFUND")}
+
+
+async def _answered(bench: Bench, asked: Operation, outcome: Outcome) -> None:
+    async with bench.store.open(bench.escrow_id) as book:
+        settle(book, asked, outcome, bench.clock.now(), livemode=False)
 
 
 class CountingRail(StripeRail):

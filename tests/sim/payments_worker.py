@@ -76,7 +76,7 @@ class PaymentsWorker:
             outcome = await self._executor.ask_provider(self._provider, operation)
             self._faults.step()
             async with self.store.open(operation.escrow_id) as book:
-                settle(book, operation.operation_id, outcome, self._clock.now(), livemode=False)
+                settle(book, operation, outcome, self._clock.now(), livemode=False)
         return bool(claimed)
 
     def relay(self) -> None:

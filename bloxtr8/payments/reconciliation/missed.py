@@ -187,7 +187,7 @@ class Missed:
             current = book.operations[operation.operation_id]
             if not current.due or (current.lease_until is not None and current.lease_until > now):
                 return
-            settle(book, operation.operation_id, outcome, now, self.livemode)
+            settle(book, operation, outcome, now, self.livemode)
             missed = bool(book.events)
         if missed:
             report.repair("answer", _named(operation), operation.escrow_id)
