@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asyncpg import InterfaceError
+
 from bloxtr8 import telemetry
 from bloxtr8.errors import Unavailable
 from bloxtr8.store import database
@@ -130,12 +132,15 @@ class Live:
         while self._count:
             try:
                 await self._hear()
-            except (database.DatabaseUnavailable, OSError) as error:
+            except Exception as error:
+                if not (database.is_transient(error) or isinstance(error, InterfaceError)):
+                    raise
                 _log.warning("live_unheard", error=type(error).__name__)
-            if self._hearing.is_set():
-                self._hearing.clear()
-                # What was said while nobody heard is not known.
-                self._tell_all(EVERYTHING)
+            finally:
+                if self._hearing.is_set():
+                    self._hearing.clear()
+                    # What was said while nobody heard is not known.
+                    self._tell_all(EVERYTHING)
             if self._count:
                 await asyncio.sleep(_RETRY_S)
 

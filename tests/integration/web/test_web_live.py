@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+import pytest
 from aiohttp import ClientResponse
 
-from bloxtr8.store import live
+from bloxtr8.store import database, live
 from tests.integration.web.world import Someone, World, problem
 from web.deps import DEPS
 
@@ -125,3 +127,38 @@ async def test_too_many_waiting_changes_become_one(world: World) -> None:
         listener.tell(live.Change("escrow", "1", number))
     assert listener.waiting.get_nowait() == live.EVERYTHING
     assert listener.waiting.empty()
+
+
+class Ending:
+    """A connection whose server ends while it is asked whether it is there."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, *_asked: Any, **_options: Any) -> None:
+        raise asyncpg.AdminShutdownError("terminating connection due to administrator command")
+
+
+async def test_streams_go_on_when_the_server_ends_in_the_middle_of_a_check(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, made = database.connect, []
+
+    async def connected() -> Any:
+        made.append(await connect())
+        return made[-1] if len(made) > 1 else Ending(made[-1])
+
+    monkeypatch.setattr(database, "connect", connected)
+    monkeypatch.setattr(live, "_CHECK_S", 0.1)
+    monkeypatch.setattr(live, "_RETRY_S", 0.1)
+    buyer = await world.person()
+    async with _stream(world, buyer) as answer:
+        assert (await _change(answer))["entity"] == "everything", "something may have been missed"
+        trade = await world.trade(buyer)
+        heard = await _change(answer)
+        while heard["entity"] == "everything":
+            heard = await _change(answer)
+        assert heard["id"] in (trade.contract_id, trade.escrow_id)
