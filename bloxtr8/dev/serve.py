@@ -75,7 +75,7 @@ async def _introduction(stage: Stage, trade: Trade, staff_token: str) -> list[st
     control = stack.stripe.control_url
     return [
         "",
-        f"web        {stack.url}   (/health, /ready, /metrics)",
+        f"web        {stack.url}   (/docs, /health, /ready, /metrics)",
         f"sandbox    {control}/state   (the payment provider's stand-in)",
         f"chain      {stack.stand_ins.chain.rpc_url}   (JSON-RPC, with USDC; /sandbox/faucet)",
         f"logs       {stack.logs}",

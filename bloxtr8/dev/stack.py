@@ -176,7 +176,7 @@ def _settings(
         ),
         postgres=PostgresSettings(dsn=SecretStr(postgres.dsn(_DATABASE))),
         # Everybody plays from one address here, and a demo is quicker than people are.
-        web=WebSettings(port=port, public_url=f"http://localhost:{port}", rate_percent=10_000),
+        web=WebSettings(port=port, public_url=f"http://127.0.0.1:{port}", rate_percent=10_000),
         stripe=StripeSettings(
             api_key=SecretStr(f"sk_test_{secrets.token_hex(12)}"),
             publishable_key=f"pk_test_{secrets.token_hex(12)}",
