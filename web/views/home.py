@@ -11,7 +11,7 @@ from web.html import Link
 from web.routes import Reply, Route, Who
 
 _TITLE = "Bloxtr8"
-_WHAT = "Two people trade a Roblox game; the money is held until it has changed hands."
+_WHAT = "Two people trade a Roblox game; the money is held until the game has changed hands."
 _API = Link("The API", "/docs")
 
 
