@@ -2,37 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from bloxtr8.clock import Clock, SystemClock
 from bloxtr8.sandbox.faults import Fault, FaultPlan, FaultRule
+from bloxtr8.sandbox.orders import FaultOrder, Handler, read
 
 JSON = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BODY_BYTES_MAX = 64 * 1024
 _GARBAGE = b"<html>\x00\xff not what you asked for"
 _SANDBOX = "/sandbox/"
-
-
-class Body(BaseModel):
-    """A control's body."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class FaultOrder(Body):
-    route: str
-    fault: Fault
-    times: int = 1
-    seconds: float = 15.0
-    code: str = ""
-
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class StandIn:
@@ -144,11 +127,6 @@ def guarded(handler: Callable[[web.Request], Awaitable[Any]]) -> Handler:
             return web.json_response({"message": str(error)}, status=400)
 
     return handle
-
-
-async def read(request: web.Request, model: type[Model]) -> Model:
-    """Return a control's body; raises ValidationError."""
-    return model.model_validate_json(await request.read() or b"{}")
 
 
 def _hang_up(request: web.Request) -> web.Response:

@@ -1,10 +1,10 @@
 """The controls under /sandbox: pay as somebody, mine, reorganise, lie, stop."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from bloxtr8.sandbox.chain import wallets
 from bloxtr8.sandbox.chain.evm import Refused
@@ -12,26 +12,19 @@ from bloxtr8.sandbox.chain.ledger import Fate
 from bloxtr8.sandbox.chain.rpc import Lies
 from bloxtr8.sandbox.chain.wallets import TOKENS
 from bloxtr8.sandbox.chain.wire import JSON, data
-from bloxtr8.sandbox.faults import Fault, FaultRule
+from bloxtr8.sandbox.faults import FaultRule
+from bloxtr8.sandbox.orders import Body, FaultOrder, Handler, read
 
 if TYPE_CHECKING:
     from bloxtr8.sandbox.chain.server import LocalChain
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Minor = Annotated[int, Field(ge=0, le=10**18)]
 TokenName = Literal["usdc", "other", "fee"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-T = TypeVar("T", bound=_Body)
-
-
-class Gift(_Body):
+class Gift(Body):
     """From the faucet: tokens, wei, or both."""
 
     to: Address
@@ -40,7 +33,7 @@ class Gift(_Body):
     wei: Annotated[int, Field(ge=0, le=10**24)] = 0
 
 
-class Payment(_Body):
+class Payment(Body):
     """From the wallet of somebody; the faucet gives them what they need."""
 
     wallet: Name = "buyer"
@@ -49,16 +42,16 @@ class Payment(_Body):
     token: TokenName = "usdc"  # noqa: S105 - the name of a coin
 
 
-class Mining(_Body):
+class Mining(Body):
     blocks: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
-class Reorganisation(_Body):
+class Reorganisation(Body):
     depth: Annotated[int, Field(ge=1, le=64)]
     transactions: Fate = Fate.KEEP
 
 
-class Ways(_Body):
+class Ways(Body):
     """How the chain goes on; what is left out stays as it is."""
 
     auto_mine: bool | None = None
@@ -68,29 +61,21 @@ class Ways(_Body):
     base_fee_wei: Annotated[int, Field(ge=0, le=10**15)] | None = None
 
 
-class LieOrder(_Body):
+class LieOrder(Body):
     lag: Annotated[int, Field(ge=0)] = 0
     head_shift: int = 0
     finalized_shift: int = 0
     hide_logs: Annotated[int, Field(ge=0)] = 0
-    forged_logs: Annotated[list[JSON], Field(max_length=100)] = []
+    forged_logs: Annotated[list[JSON], Field(default_factory=list, max_length=100)]
 
 
-class Ban(_Body):
+class Ban(Body):
     token: TokenName = "usdc"  # noqa: S105 - the name of a coin
     address: Address
 
 
-class Text(_Body):
+class Text(Body):
     text: Annotated[str, Field(max_length=10_000)]
-
-
-class FaultOrder(_Body):
-    route: str
-    fault: Fault
-    times: int = 1
-    seconds: float = 15.0
-    code: str = ""
 
 
 def add_routes(app: web.Application, local: "LocalChain") -> None:
@@ -123,10 +108,6 @@ def _guarded(handler: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     return handle
 
 
-async def _read(request: web.Request, model: type[T]) -> T:
-    return model.model_validate_json(await request.read() or b"{}")
-
-
 class _Controls:
     def __init__(self, local: "LocalChain") -> None:
         self._local = local
@@ -148,7 +129,7 @@ class _Controls:
         }
 
     async def give(self, request: web.Request) -> JSON:
-        gift = await _read(request, Gift)
+        gift = await read(request, Gift)
         hashes = []
         if gift.wei:
             hashes.append(self._local.bank.give_gas(gift.to, gift.wei))
@@ -158,31 +139,31 @@ class _Controls:
         return {"transactions": [data(entry) for entry in hashes]}
 
     async def pay(self, request: web.Request) -> JSON:
-        order = await _read(request, Payment)
+        order = await read(request, Payment)
         sent = self._local.bank.pay(order.wallet, TOKENS[order.token], order.to, order.amount_minor)
         return {"transaction": data(sent), "from": wallets.named(order.wallet).address}
 
     async def mine(self, request: web.Request) -> JSON:
-        self._chain.mine((await _read(request, Mining)).blocks)
+        self._chain.mine((await read(request, Mining)).blocks)
         return {"head": self._chain.head.number}
 
     async def reorganise(self, request: web.Request) -> JSON:
-        order = await _read(request, Reorganisation)
+        order = await read(request, Reorganisation)
         self._chain.reorganise(order.depth, order.transactions)
         return {"head": self._chain.head.number}
 
     async def ways(self, request: web.Request) -> JSON:
-        order = await _read(request, Ways)
+        order = await read(request, Ways)
         for name, value in order.model_dump(exclude_none=True).items():
             setattr(self._chain, name, value)
         return await self.state(request)
 
     async def lies(self, request: web.Request) -> JSON:
-        self._local.rpc.lies = Lies(**(await _read(request, LieOrder)).model_dump())
+        self._local.rpc.lies = Lies(**(await read(request, LieOrder)).model_dump())
         return {}
 
     async def blacklist(self, request: web.Request) -> JSON:
-        order = await _read(request, Ban)
+        order = await read(request, Ban)
         sent = self._local.bank.blacklist(TOKENS[order.token], order.address)
         return {"transaction": data(sent)}
 
@@ -190,11 +171,11 @@ class _Controls:
         return {"address": wallets.named(request.match_info["name"]).address}
 
     async def sign(self, request: web.Request) -> JSON:
-        text = (await _read(request, Text)).text
+        text = (await read(request, Text)).text
         return {"signature": wallets.sign_text(request.match_info["name"], text)}
 
     async def add_fault(self, request: web.Request) -> JSON:
-        self._local.faults.add(FaultRule(**(await _read(request, FaultOrder)).model_dump()))
+        self._local.faults.add(FaultRule(**(await read(request, FaultOrder)).model_dump()))
         return {}
 
     async def clear_faults(self, _: web.Request) -> JSON:

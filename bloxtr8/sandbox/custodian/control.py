@@ -1,49 +1,27 @@
 """The controls under /sandbox: how the custodian behaves, and what it has."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from bloxtr8.sandbox.custodian.vault import Ways
-from bloxtr8.sandbox.faults import Fault, FaultRule
+from bloxtr8.sandbox.faults import FaultRule
+from bloxtr8.sandbox.orders import Body, FaultOrder, Handler, WebhookOrder, read
 from bloxtr8.sandbox.stripe.webhooks import Unruliness
 
 if TYPE_CHECKING:
     from bloxtr8.sandbox.custodian.server import CustodianStandIn
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _DUMP_MAX = 1000
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-T = TypeVar("T", bound=_Body)
-
-
-class WaysOrder(_Body):
+class WaysOrder(Body):
     confirmations: Annotated[int, Field(ge=1, le=1000)] = 1
     frozen: bool = False
     claims_completed: bool = False
     fails_with: str = ""
-
-
-class WebhookOrder(_Body):
-    copies: Annotated[int, Field(ge=1, le=20)] = 1
-    shuffle: bool = False
-    hold: bool = False
-    drop: bool = False
-
-
-class FaultOrder(_Body):
-    route: str
-    fault: Fault
-    times: int = 1
-    seconds: float = 15.0
-    code: str = ""
 
 
 def add_routes(app: web.Application, custodian: "CustodianStandIn") -> None:
@@ -70,10 +48,6 @@ def _guarded(handler: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     return handle
 
 
-async def _read(request: web.Request, model: type[T]) -> T:
-    return model.model_validate_json(await request.read() or b"{}")
-
-
 class _Controls:
     def __init__(self, custodian: "CustodianStandIn") -> None:
         self._custodian = custodian
@@ -88,11 +62,11 @@ class _Controls:
         }
 
     async def ways(self, request: web.Request) -> dict[str, Any]:
-        self._custodian.vault.ways = Ways(**(await _read(request, WaysOrder)).model_dump())
+        self._custodian.vault.ways = Ways(**(await read(request, WaysOrder)).model_dump())
         return {}
 
     async def webhooks(self, request: web.Request) -> dict[str, Any]:
-        order = await _read(request, WebhookOrder)
+        order = await read(request, WebhookOrder)
         self._custodian.webhooks.unruly = Unruliness(**order.model_dump())
         return {}
 
@@ -100,7 +74,7 @@ class _Controls:
         return {"released": self._custodian.webhooks.release()}
 
     async def add_fault(self, request: web.Request) -> dict[str, Any]:
-        order = await _read(request, FaultOrder)
+        order = await read(request, FaultOrder)
         self._custodian.faults.add(FaultRule(**order.model_dump()))
         return {}
 

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from bloxtr8.clock import Clock
 from bloxtr8.sandbox.grants import Grants, OauthError, Registered, choose_page, error_response
-from bloxtr8.sandbox.standin import JSON, Body, StandIn, guarded, read
+from bloxtr8.sandbox.orders import Body, read
+from bloxtr8.sandbox.standin import JSON, StandIn, guarded
 
 CLIENT_ID = "1100000000000000001"
 CLIENT_SECRET = "discord-sandbox"  # noqa: S105 - the sandbox's own, worth nothing

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bloxtr8.clock import Clock
 from bloxtr8.sandbox.grants import Grants, OauthError, Registered, error_response
+from bloxtr8.sandbox.orders import read
 from bloxtr8.sandbox.roblox.openid import Provider
 from bloxtr8.sandbox.roblox.world import (
     Experience,
@@ -20,7 +21,7 @@ from bloxtr8.sandbox.roblox.world import (
     Transfer,
     World,
 )
-from bloxtr8.sandbox.standin import JSON, StandIn, guarded, read
+from bloxtr8.sandbox.standin import JSON, StandIn, guarded
 
 CLIENT_ID = "2200000000000000001"
 CLIENT_SECRET = "roblox-sandbox"  # noqa: S105 - the sandbox's own, worth nothing

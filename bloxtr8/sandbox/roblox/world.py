@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from bloxtr8.sandbox.standin import Body
+from bloxtr8.sandbox.orders import Body
 
 Id = Annotated[int, Field(ge=1, lt=10**18)]
 

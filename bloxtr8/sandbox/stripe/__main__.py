@@ -2,41 +2,28 @@
 
 import argparse
 import asyncio
-import signal
-from pathlib import Path
 
-from bloxtr8.clock import Clock, SharedOffsetClock, SystemClock
+from bloxtr8.sandbox import process
 from bloxtr8.sandbox.stripe.server import API_KEY, WEBHOOK_SECRET, StripeStandIn
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bloxtr8.sandbox.stripe", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser = process.parser_for("bloxtr8.sandbox.stripe", __doc__)
     parser.add_argument("--webhook-url", default="", help="where events go; empty: nowhere")
     parser.add_argument("--secret", default=WEBHOOK_SECRET, help="signs the webhooks")
     parser.add_argument("--api-key", default=API_KEY)
-    parser.add_argument("--clock-file", default="", help="offset shared with the other processes")
+    process.add_clock_file(parser)
     asyncio.run(_serve(parser.parse_args()))
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    path = arguments.clock_file
-    clock: Clock = SharedOffsetClock(Path(path)) if path else SystemClock()
     stripe = StripeStandIn(
         webhook_url=arguments.webhook_url,
         webhook_secret=arguments.secret,
         api_key=arguments.api_key,
-        clock=clock,
+        clock=process.clock_of(arguments),
     )
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    await stripe.start(arguments.host, arguments.port)
-    print(stripe.base_url, flush=True)  # noqa: T201 - whoever started it reads the address
-    await ended.wait()
-    await stripe.stop()
+    await process.serve(stripe, arguments, lambda: stripe.base_url)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,23 @@
 """The controls under /sandbox: be the buyer, be the buyer's bank, make things fail."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from bloxtr8.sandbox.faults import Fault, FaultRule
+from bloxtr8.sandbox.faults import FaultRule
+from bloxtr8.sandbox.orders import Body, FaultOrder, Handler, WebhookOrder, read
 from bloxtr8.sandbox.stripe.webhooks import Unruliness
 from bloxtr8.sandbox.stripe.wire import JSON, ApiError, missing
 
 if TYPE_CHECKING:
     from bloxtr8.sandbox.stripe.server import StripeStandIn
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _DUMP_MAX = 1000
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-T = TypeVar("T", bound=_Body)
-
-
-class Payment(_Body):
+class Payment(Body):
     """`amount_minor`, `currency`, `livemode`, `metadata`: pay something else than was asked."""
 
     outcome: Literal["success", "decline", "processing"] = "success"
@@ -34,46 +27,31 @@ class Payment(_Body):
     metadata: dict[str, str] | None = None
 
 
-class NewDispute(_Body):
+class NewDispute(Body):
     reason: str = "fraudulent"
     amount_minor: Annotated[int, Field(ge=1)] | None = None
 
 
-class DisputeEnd(_Body):
+class DisputeEnd(Body):
     won: bool
 
 
-class RefundEnd(_Body):
+class RefundEnd(Body):
     succeeded: bool
 
 
-class FaultOrder(_Body):
-    route: str
-    fault: Fault
-    times: int = 1
-    seconds: float = 15.0
-    code: str = ""
-
-
-class WebhookOrder(_Body):
-    copies: Annotated[int, Field(ge=1, le=20)] = 1
-    shuffle: bool = False
-    hold: bool = False
-    drop: bool = False
-
-
-class Release(_Body):
+class Release(Body):
     order: list[str] | None = None
 
 
-class NewAccount(_Body):
+class NewAccount(Body):
     """An account that can be paid at once."""
 
     id: Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9]+$")] | None = None
     transfers: Literal["active", "inactive", "pending"] = "active"
 
 
-class AccountChange(_Body):
+class AccountChange(Body):
     transfers: Literal["active", "inactive", "pending"]
 
 
@@ -113,11 +91,6 @@ def _guarded(handler: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     return handle
 
 
-async def _read(request: web.Request, model: type[T]) -> T:
-    raw = await request.read()
-    return model.model_validate_json(raw or b"{}")
-
-
 class _Controls:
     def __init__(self, stripe: "StripeStandIn") -> None:
         self._stripe = stripe
@@ -140,10 +113,10 @@ class _Controls:
         return {}
 
     async def pay(self, request: web.Request) -> JSON:
-        return self._pay(request.match_info["ref"], await _read(request, Payment))
+        return self._pay(request.match_info["ref"], await read(request, Payment))
 
     async def pay_escrow(self, request: web.Request) -> JSON:
-        return self._pay(self._intent_of(request.match_info["ref"]), await _read(request, Payment))
+        return self._pay(self._intent_of(request.match_info["ref"]), await read(request, Payment))
 
     def _pay(self, ref: str, order: Payment) -> JSON:
         if order.outcome == "decline":
@@ -165,31 +138,31 @@ class _Controls:
         return str(found[-1]["id"])
 
     async def dispute(self, request: web.Request) -> JSON:
-        order = await _read(request, NewDispute)
+        order = await read(request, NewDispute)
         ref = request.match_info["ref"]
         return self._world.open_dispute(ref, order.reason, order.amount_minor)
 
     async def dispute_escrow(self, request: web.Request) -> JSON:
-        order = await _read(request, NewDispute)
+        order = await read(request, NewDispute)
         found = self._world.all("charge", transfer_group=request.match_info["ref"])
         if not found:
             raise missing("charge of escrow", request.match_info["ref"])
         return self._world.open_dispute(found[-1]["id"], order.reason, order.amount_minor)
 
     async def close_dispute(self, request: web.Request) -> JSON:
-        order = await _read(request, DisputeEnd)
+        order = await read(request, DisputeEnd)
         return self._world.close_dispute(request.match_info["ref"], won=order.won)
 
     async def settle_refund(self, request: web.Request) -> JSON:
-        order = await _read(request, RefundEnd)
+        order = await read(request, RefundEnd)
         return self._world.settle_refund(request.match_info["ref"], succeeded=order.succeeded)
 
     async def add_account(self, request: web.Request) -> JSON:
-        order = await _read(request, NewAccount)
+        order = await read(request, NewAccount)
         return add_account(self._stripe, order.id, order.transfers)
 
     async def change_account(self, request: web.Request) -> JSON:
-        order = await _read(request, AccountChange)
+        order = await read(request, AccountChange)
         account = self._world.get("account", request.match_info["ref"])
         _set_transfers(account, order.transfers)
         self._world.emit("account.updated", account)
@@ -216,7 +189,7 @@ class _Controls:
         }
 
     async def add_fault(self, request: web.Request) -> JSON:
-        order = await _read(request, FaultOrder)
+        order = await read(request, FaultOrder)
         self._stripe.faults.add(FaultRule(**order.model_dump()))
         return {}
 
@@ -225,12 +198,12 @@ class _Controls:
         return {}
 
     async def webhooks(self, request: web.Request) -> JSON:
-        order = await _read(request, WebhookOrder)
+        order = await read(request, WebhookOrder)
         self._stripe.webhooks.unruly = Unruliness(**order.model_dump())
         return {}
 
     async def release(self, request: web.Request) -> JSON:
-        order = await _read(request, Release)
+        order = await read(request, Release)
         return {"released": self._stripe.webhooks.release(order.order)}
 
 

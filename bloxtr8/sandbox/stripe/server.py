@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bloxtr8.clock import Clock, SystemClock
 from bloxtr8.sandbox.faults import Fault, FaultPlan, FaultRule
+from bloxtr8.sandbox.orders import Handler
 from bloxtr8.sandbox.stripe import control
 from bloxtr8.sandbox.stripe.keys import IdempotencyKeys
 from bloxtr8.sandbox.stripe.resources import ROUTES, Method, expand
@@ -83,7 +84,7 @@ class StripeStandIn:
             app.router.add_route(verb, path, self._handler(method))
         return app
 
-    def _handler(self, method: Method) -> "control.Handler":
+    def _handler(self, method: Method) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             rule = self.faults.take(request.method, request.path)
             if rule is not None and rule.fault in _BEFORE:
