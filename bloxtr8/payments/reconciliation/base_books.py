@@ -6,7 +6,7 @@ beyond that, and what the chain shows that custody does not, is a difference.
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bloxtr8 import ids
@@ -16,6 +16,7 @@ from bloxtr8.payments.rails import LookUpOutcome, Unknown
 from bloxtr8.payments.reconciliation.chain_reader import ChainReader
 from bloxtr8.payments.reconciliation.custody_words import CONFIRMED, FAILED, CustodyWords, Left
 from bloxtr8.payments.reconciliation.model import ProviderSilent
+from bloxtr8.payments.reconciliation.on_chain import CURRENCY, OnChain
 from bloxtr8.payments.reconciliation.provider import Call, Line, Movements, Received, Sent
 from bloxtr8.payments.usdc.chain import ChainUnavailable, TransferLog
 from bloxtr8.payments.usdc.deposits import DUST_MINOR, Account, Deposit, State, Status
@@ -25,7 +26,6 @@ from bloxtr8.payments.usdc.watcher import Watcher
 from bloxtr8.payments.webhook_signatures import WebhookName
 from bloxtr8.store import database
 
-CURRENCY = "USDC"
 _OUT = """
 SELECT operation_id::text AS id, kind, destination FROM payment_operations
 WHERE escrow_id = $1 AND provider = 'BASE' AND kind IN ('PAYOUT', 'REFUND', 'STRAY_REFUND')
@@ -38,15 +38,11 @@ WHERE provider = 'BASE' AND escrow_id IS NOT NULL GROUP BY escrow_id
 """
 
 
-class BaseBooks:
+class BaseBooks(OnChain):
     """`watcher` takes in what a look at an address shows."""
 
     name = "BASE"
     place = "base"
-    # A deposit counts, and is booked, at its policy's depth; a line has to be final.
-    settled_after = timedelta(hours=1)
-    # Sweeps and payouts from the hot wallet, which no event tells of.
-    hourly = True
 
     def __init__(
         self,
@@ -56,18 +52,11 @@ class BaseBooks:
         words: CustodyWords,
         clock: Clock,
     ) -> None:
+        super().__init__(reader)
         self._accounts = accounts
         self._watcher = watcher
-        self._reader = reader
         self._words = words
         self._clock = clock
-        self._final: int | None = None
-
-    async def calls(self, since: datetime, until: datetime) -> AsyncIterator[list[Call]]:
-        # A chain makes no calls, and a custodian's say nothing that a look does not.
-        none: tuple[list[Call], ...] = ()
-        for page in none:
-            yield page
 
     async def catch_up(self, escrow_id: str) -> list[str]:
         account = await self._accounts.find_by_escrow(escrow_id)
@@ -94,7 +83,7 @@ class BaseBooks:
         return Movements(tuple(received), payouts=tuple(payouts), refunds=tuple(refunds))
 
     async def statement(self, since: datetime | None, until: datetime) -> AsyncIterator[list[Line]]:
-        self._final = final = (await self._reader.final()).number
+        final = await self._next_final()
         after = ""
         while True:
             accounts = await self._accounts.page(since, after)
@@ -108,9 +97,7 @@ class BaseBooks:
 
     async def balance(self) -> dict[str, int]:
         """Return what is on the addresses as of the block of the last statement."""
-        final = self._final
-        if final is None:
-            final = (await self._reader.final()).number
+        final = await self._last_final()
         addresses: dict[str, str] = {}
         after = ""
         while True:

@@ -5,12 +5,11 @@ leaves it and was not signed for an operation is a line of no trade: an alarm.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from bloxtr8.payments.reconciliation.base_books import CURRENCY
-from bloxtr8.payments.reconciliation.chain_reader import ChainReader
 from bloxtr8.payments.reconciliation.custody_words import LINES
-from bloxtr8.payments.reconciliation.provider import Call, Line, Movements
+from bloxtr8.payments.reconciliation.on_chain import CURRENCY, OnChain
+from bloxtr8.payments.reconciliation.provider import Line, Movements
 from bloxtr8.payments.usdc.chain import TransferLog
 from bloxtr8.store import database
 
@@ -36,23 +35,11 @@ SELECT address, escrow_id::text AS escrow_id FROM deposit_accounts WHERE address
 """
 
 
-class HotWalletBooks:
+class HotWalletBooks(OnChain):
     """A place of ours, without operations of its own: it has a statement and a balance only."""
 
     name = "BASE_HOT"
     place = "base_hot"
-    settled_after = timedelta(hours=1)
-    # Sweeps and payouts from the hot wallet, which no event tells of.
-    hourly = True
-
-    def __init__(self, reader: ChainReader) -> None:
-        self._reader = reader
-        self._final: int | None = None
-
-    async def calls(self, since: datetime, until: datetime) -> AsyncIterator[list[Call]]:
-        none: tuple[list[Call], ...] = ()
-        for page in none:
-            yield page
 
     async def catch_up(self, escrow_id: str) -> list[str]:
         return []
@@ -62,7 +49,7 @@ class HotWalletBooks:
 
     async def statement(self, since: datetime | None, until: datetime) -> AsyncIterator[list[Line]]:
         wallets = await _wallets()
-        self._final = final = (await self._reader.final()).number
+        final = await self._next_final()
         if not wallets:
             return
         fresh = await _without_opening(wallets)
@@ -77,9 +64,7 @@ class HotWalletBooks:
     async def balance(self) -> dict[str, int]:
         """Return what the wallets hold as of the block of the last statement."""
         wallets = await _wallets()
-        final = self._final
-        if final is None:
-            final = (await self._reader.final()).number
+        final = await self._last_final()
         return {CURRENCY: sum((await self._reader.balances(wallets, final)).values())}
 
     async def _opening(self, wallets: Sequence[str], first: int) -> list[Line]:
