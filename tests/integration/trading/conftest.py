@@ -17,8 +17,14 @@ def keyring() -> Keyring:
 
 
 @pytest.fixture
-async def world(postgres_dsn: str, keyring: Keyring) -> AsyncIterator[World]:
-    pool = PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=20)
+def connections() -> int:
+    """How many the marketplace's pool has at most."""
+    return 20
+
+
+@pytest.fixture
+async def world(postgres_dsn: str, keyring: Keyring, connections: int) -> AsyncIterator[World]:
+    pool = PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=connections)
     await database.open_database(Settings(postgres=pool))
     yield World(keyring)
     await database.close_database()

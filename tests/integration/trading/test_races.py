@@ -6,20 +6,17 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.errors import Bloxtr8Error
 from bloxtr8.market import acceptance, drafts, endings, evidence, listings, moderation
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.drafts import Draft
 from bloxtr8.market.offers import Proposal
-from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.store import database
 from tests.integration.trading.world import Row, World
 
@@ -31,15 +28,12 @@ Outcome = Any
 
 
 @pytest.fixture
-async def world(postgres_dsn: str, keyring: Keyring) -> AsyncIterator[World]:
-    """A marketplace with a connection for each caller."""
-    pool = PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=CALLERS)
-    await database.open_database(Settings(postgres=pool))
-    yield World(keyring)
-    await database.close_database()
+def connections() -> int:
+    """One for each caller."""
+    return CALLERS
 
 
-async def _at_once(*attempts: Awaitable[Any]) -> list[Outcome]:
+async def at_once(*attempts: Awaitable[Any]) -> list[Outcome]:
     """Return results and refusals of all; anything but a refusal is a failure of the test."""
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     for outcome in outcomes:
@@ -82,7 +76,7 @@ async def _check_one_contract(world: World, listing: Row) -> None:
 @pytest.mark.parametrize("_round", range(ROUNDS))
 async def test_many_clicks_on_accept_make_one_contract(world: World, _round: int) -> None:
     seller, _, listing, offer = await _trade(world)
-    outcomes = await _at_once(*(world.accept(seller, offer) for _ in range(CALLERS)))
+    outcomes = await at_once(*(world.accept(seller, offer) for _ in range(CALLERS)))
     assert _codes(outcomes) == {"won": CALLERS}
     assert len({outcome.contract["id"] for outcome in outcomes}) == 1
     await _check_one_contract(world, listing)
@@ -94,7 +88,7 @@ async def test_of_many_offers_of_a_listing_one_is_accepted(world: World, _round:
     listing = await world.listing(seller)
     buyers = [await world.person() for _ in range(16)]
     made = await asyncio.gather(*(world.offer(buyer, listing) for buyer in buyers))
-    outcomes = await _at_once(*(world.accept(seller, made[i % len(made)]) for i in range(CALLERS)))
+    outcomes = await at_once(*(world.accept(seller, made[i % len(made)]) for i in range(CALLERS)))
     won = [outcome for outcome in outcomes if not isinstance(outcome, Bloxtr8Error)]
     assert len({outcome.contract["id"] for outcome in won}) == 1
     assert _codes(outcomes).keys() == {"won", "listing_not_active"}
@@ -104,7 +98,7 @@ async def test_of_many_offers_of_a_listing_one_is_accepted(world: World, _round:
 @pytest.mark.parametrize("_round", range(ROUNDS))
 async def test_accept_against_withdraw_decline_and_counter(world: World, _round: int) -> None:
     seller, buyer, listing, offer = await _trade(world)
-    outcomes = await _at_once(
+    outcomes = await at_once(
         *(
             attempt
             for i in range(CALLERS // 4)
@@ -146,7 +140,7 @@ async def test_accept_against_expiry(world: World, _round: int) -> None:
             seller, lambda c: acceptance.accept(c, offer["id"], offer["version"], found)
         )
 
-    outcomes = await _at_once(*(sweep() if i % 2 else accept() for i in range(CALLERS)))
+    outcomes = await at_once(*(sweep() if i % 2 else accept() for i in range(CALLERS)))
     expired = sum(outcome for outcome in outcomes if isinstance(outcome, int))
     row = await world.row("offers", offer["id"])
     if row["status"] == "ACCEPTED":
@@ -172,7 +166,7 @@ async def test_accept_against_pause_edit_and_cancel(world: World, _round: int) -
     def cancel() -> Awaitable[Any]:
         return world.change(seller, lambda change: listings.cancel(change, listing["id"]))
 
-    await _at_once(
+    await at_once(
         *(
             attempt
             for _ in range(CALLERS // 4)
@@ -192,7 +186,7 @@ async def test_accept_against_pause_edit_and_cancel(world: World, _round: int) -
 async def test_offers_against_accept_leave_none_open_beside_it(world: World, _round: int) -> None:
     seller, _, listing, offer = await _trade(world)
     buyers = [await world.person() for _ in range(CALLERS // 2)]
-    outcomes = await _at_once(
+    outcomes = await at_once(
         *(world.offer(buyer, listing) for buyer in buyers),
         *(world.accept(seller, offer) for _ in range(CALLERS // 2)),
     )
@@ -204,7 +198,7 @@ async def test_offers_against_accept_leave_none_open_beside_it(world: World, _ro
 async def test_of_many_listings_of_an_experience_one_is_put_up(world: World, _round: int) -> None:
     seller = await world.person()
     new = world.new_listing(seller)
-    outcomes = await _at_once(
+    outcomes = await at_once(
         *(world.listing(seller, universe_id=new.universe_id) for _ in range(CALLERS))
     )
     assert _codes(outcomes) == {"won": 1, "universe_already_listed": CALLERS - 1}
@@ -227,18 +221,18 @@ async def test_two_people_who_both_seem_to_own_it_get_one_listing(
         new = world.new_listing(person, universe_id=universe_id)
         return world.change(person, lambda c: listings.create(c, new, found[i % len(people)]))
 
-    outcomes = await _at_once(*(attempt(i) for i in range(CALLERS)))
+    outcomes = await at_once(*(attempt(i) for i in range(CALLERS)))
     assert _codes(outcomes) == {"won": 1, "universe_already_listed": CALLERS - 1}
 
 
 @pytest.mark.parametrize("_round", range(ROUNDS))
 async def test_limits_hold_when_everything_comes_at_once(world: World, _round: int) -> None:
     seller = await world.person()
-    outcomes = await _at_once(*(world.listing(seller) for _ in range(CALLERS)))
+    outcomes = await at_once(*(world.listing(seller) for _ in range(CALLERS)))
     assert _codes(outcomes) == {"won": 10, "limit_reached": CALLERS - 10}
     shown = [outcome for outcome in outcomes if not isinstance(outcome, Bloxtr8Error)]
     buyer = await world.person()
-    outcomes = await _at_once(*(world.offer(buyer, shown[i % len(shown)]) for i in range(CALLERS)))
+    outcomes = await at_once(*(world.offer(buyer, shown[i % len(shown)]) for i in range(CALLERS)))
     codes = _codes(outcomes)
     assert codes["won"] == 10
     assert codes.keys() <= {"won", "offer_already_open", "rate_limited"}
@@ -248,7 +242,7 @@ async def test_limits_hold_when_everything_comes_at_once(world: World, _round: i
 async def test_a_listing_takes_fifty_open_offers(world: World, _round: int) -> None:
     listing = await world.listing(await world.person())
     buyers = [await world.person() for _ in range(CALLERS)]
-    outcomes = await _at_once(*(world.offer(buyer, listing) for buyer in buyers))
+    outcomes = await at_once(*(world.offer(buyer, listing) for buyer in buyers))
     assert _codes(outcomes) == {"won": 50, "limit_reached": CALLERS - 50}
 
 
@@ -259,7 +253,7 @@ async def test_a_draft_confirmed_many_times_is_sent_once(world: World, _round: i
     draft = await world.change(
         buyer, lambda change: drafts.save(change, listing["id"], Draft(Proposal(100_000)))
     )
-    outcomes = await _at_once(
+    outcomes = await at_once(
         *(
             world.change(buyer, lambda change: drafts.submit(change, draft["id"], 1))
             for _ in range(CALLERS)
@@ -277,7 +271,7 @@ async def test_many_sweepers_expire_each_offer_once(world: World, _round: int) -
         for i in range(24)
     ]
     world.later(72 * HOUR)
-    counts = await _at_once(
+    counts = await at_once(
         *(
             world.change(Actor.system(), lambda change: endings.expire_due(change, 5))
             for _ in range(CALLERS)
@@ -301,7 +295,7 @@ async def test_freezing_against_everything(world: World, _round: int) -> None:
 
         await world.change(admin, work)
 
-    outcomes = await _at_once(
+    outcomes = await at_once(
         *(world.offer(buyer, listing) for buyer in buyers),
         *(world.accept(seller, offer) for _ in range(CALLERS // 2 - 1)),
         freeze(),

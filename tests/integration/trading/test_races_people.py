@@ -5,17 +5,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
 
 from bloxtr8 import ids
 from bloxtr8.access.identity import StaffRole
-from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.disputes import statements
 from bloxtr8.errors import Bloxtr8Error
 from bloxtr8.market import closing, roblox_accounts, states, tasks
@@ -23,30 +21,23 @@ from bloxtr8.market.actors import Actor
 from bloxtr8.market.roblox_accounts import Tools
 from bloxtr8.market.states import Wanted
 from bloxtr8.market.tasks import Seen
-from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.store import database, idempotency
 from bloxtr8.store.database import Transaction
 from bloxtr8.store.idempotency import Claim
 from bloxtr8.store.staff_tasks import Task, open_tasks
-from tests.integration.trading.test_races import CALLERS, ROUNDS
+from tests.integration.trading.test_races import CALLERS, ROUNDS, at_once
 from tests.integration.trading.world import POLICY, World
 
 
 @pytest.fixture
-async def world(postgres_dsn: str, keyring: Keyring) -> AsyncIterator[World]:
-    """A marketplace with a connection for each caller."""
-    pool = PostgresSettings(dsn=SecretStr(postgres_dsn), pool_max=CALLERS)
-    await database.open_database(Settings(postgres=pool))
-    yield World(keyring)
-    await database.close_database()
+def connections() -> int:
+    """One for each caller."""
+    return CALLERS
 
 
 async def _codes(*attempts: Awaitable[Any]) -> list[str]:
     """Return what came of each attempt; anything but a refusal is a failure of the test."""
-    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Bloxtr8Error):
-            raise outcome
+    outcomes = await at_once(*attempts)
     return [o.code if isinstance(o, Bloxtr8Error) else "won" for o in outcomes]
 
 
