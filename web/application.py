@@ -56,6 +56,7 @@ from web.views import (
     staff_disputes,
     staff_listings,
     staff_people,
+    staff_reports,
     staff_statistics,
     statistics,
     system,
@@ -96,6 +97,7 @@ ROUTES: tuple[Route, ...] = (
     *contracts.ROUTES,
     *signing.ROUTES,
     *staff_listings.ROUTES,
+    *staff_reports.ROUTES,
     *statistics.ROUTES,
     *home.ROUTES,
 )

@@ -128,6 +128,7 @@ EXPECTED: dict[str, Expectation] = {
     "DELETE /api/v1/operations/{operation_id}": REQUESTER,
     "GET /api/v1/staff/escrows": SUPPORT,
     "GET /api/v1/staff/stats": SUPPORT,
+    "GET /api/v1/staff/reports": SUPPORT,
     "GET /api/v1/staff/escrows/{escrow_id}": SUPPORT,
     "POST /api/v1/staff/escrows/{escrow_id}/resolve": MODERATOR,
     "POST /api/v1/staff/escrows/{escrow_id}/hold": MODERATOR,

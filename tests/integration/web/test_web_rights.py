@@ -142,6 +142,13 @@ async def test_a_report_that_was_handled_may_be_made_again(world: World) -> None
     assert (await world.post("/api/v1/reports", reporter, body)).status == 202
     assert (await world.post("/api/v1/reports", reporter, body)).status == 200
     staff = await world.person(StaffRole.MODERATOR)
+    listed = await world.get(f"/api/v1/staff/reports?subject_id={reported.id}&status=OPEN", staff)
+    (seen,) = (await listed.json())["items"]
+    assert (seen["reporter_id"], seen["reason"], seen["text"]) == (
+        reporter.id,
+        "SCAM",
+        "It was not theirs.",
+    )
     for outcome, status in (("WARNED", "HANDLED"), ("DISMISSED", "DISMISSED")):
         task = await task_of("REPORT", reported.id)
         closing = {"version": task["version"], "outcome": outcome, "reason": REASON}
@@ -151,6 +158,11 @@ async def test_a_report_that_was_handled_may_be_made_again(world: World) -> None
         assert row is not None
         assert (row["status"], str(row["handled_by"])) == (status, staff.id)
         assert (await world.post("/api/v1/reports", reporter, body)).status == 202
+    first = await (await world.get("/api/v1/staff/reports?limit=2", staff)).json()
+    cursor = first["next_cursor"]
+    rest = await (await world.get(f"/api/v1/staff/reports?limit=2&cursor={cursor}", staff)).json()
+    shown = [item["status"] for item in (*first["items"], *rest["items"])]
+    assert (sorted(shown), rest["next_cursor"]) == (["DISMISSED", "HANDLED", "OPEN"], None)
 
 
 async def test_an_operation_taken_back_leaves_no_request_behind(world: World) -> None:
