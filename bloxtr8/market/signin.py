@@ -8,14 +8,26 @@ from bloxtr8.access.sessions import revoke_session
 from bloxtr8.access.tokens import TokenKeys
 from bloxtr8.clock import Clock
 from bloxtr8.errors import Bloxtr8Error, Forbidden, OauthDenied, OauthStateInvalid
-from bloxtr8.market import sessions, states
+from bloxtr8.market import notices, sessions, states
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.discord import Discord
 from bloxtr8.market.events import Events
+from bloxtr8.market.notices import Notice
 from bloxtr8.market.sessions import SignedIn
 from bloxtr8.market.states import Handshake, Wanted
 from bloxtr8.market.users import DiscordPerson, ensure_user
 from bloxtr8.store.database import Transaction, run_in_transaction
+
+# What tells browsers apart; many name others too, so the order counts.
+_BROWSERS = (
+    ("Edg", "EDGE"),
+    ("OPR/", "OPERA"),
+    ("Firefox/", "FIREFOX"),
+    ("FxiOS/", "FIREFOX"),
+    ("Chrome/", "CHROME"),
+    ("CriOS/", "CHROME"),
+    ("Safari/", "SAFARI"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +114,14 @@ class SignIn:
 
         async def work(tx: Transaction) -> SignedIn:
             user_id = await self._admit(tx, actor, person, wanted, now)
+            same_browser = await _had(tx, user_id, earlier_session)
             if earlier_session is not None:
                 await revoke_session(tx, str(earlier_session), now, "signed_in_again")
             known = replace(actor, user_id=user_id)
-            return await sessions.start(tx, known, person.mfa, now)
+            started = await sessions.start(tx, known, person.mfa, now)
+            if not same_browser:
+                await _tell(tx, known, UUID(started.session.id), now)
+            return started
 
         return Arrival(await run_in_transaction(work), wanted.return_to)
 
@@ -119,6 +135,26 @@ class SignIn:
         if status == "CLOSED":
             raise Forbidden("Your account is closed.")
         return user_id
+
+
+async def _had(tx: Transaction, user_id: UUID, session_id: UUID | None) -> bool:
+    """Tell whether a session was that user's, so that its browser is theirs."""
+    if session_id is None:
+        return False
+    owner = await tx.fetchval("SELECT user_id FROM sessions WHERE id = $1", session_id)
+    return bool(owner == user_id)
+
+
+async def _tell(tx: Transaction, actor: Actor, session_id: UUID, now: datetime) -> None:
+    """Tell the person that somebody signed in as them; whoever it was not ends the session."""
+    data = {"session_id": str(session_id), "browser": browser_of(actor.user_agent or "")}
+    notice = Notice("session_started", "ACCOUNT", f"user:{actor.id}", data)
+    await notices.tell(tx, session_id, notice, [actor.id], now)
+
+
+def browser_of(user_agent: str) -> str:
+    """Return the family of a browser, OTHER for one that is not known."""
+    return next((family for mark, family in _BROWSERS if mark in user_agent), "OTHER")
 
 
 async def consume(returned: Return, provider: states.Provider, now: datetime) -> Wanted:

@@ -80,7 +80,11 @@ async def troubles(tx: Transaction, span: Window) -> dict[str, Any]:
         " (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::bigint"
         "  FROM outbox WHERE published_at IS NULL) AS outbox_lag_s,"
         " (SELECT count(*) FROM handovers WHERE delivered_at >= $1 AND delivered_at < $2"
-        "  AND checked_at IS NULL) AS handovers_unseen",
+        "  AND checked_at IS NULL) AS handovers_unseen,"
+        " (SELECT count(*) FILTER (WHERE action = 'verification.unknown') * 10000"
+        "  / nullif(count(*), 0) FROM audit_log"
+        "  WHERE action IN ('verification.done', 'verification.unknown')"
+        "  AND at >= $1 AND at < $2) AS roblox_unknown_bps",
         span.since,
         span.until,
         span.until,

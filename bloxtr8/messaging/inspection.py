@@ -4,7 +4,7 @@ Works on any broker: what the in-process cluster has no API for is left out as N
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
 from bloxtr8.config import KafkaSettings
 from bloxtr8.messaging import records
@@ -227,6 +227,21 @@ async def inspecting(settings: KafkaSettings) -> AsyncIterator[Inspector]:
     finally:
         await consumer.stop()
         await admin.close()
+
+
+async def consumer_lag(
+    settings: KafkaSettings, names: Collection[str], within_s: float
+) -> int | None:
+    """Return how many messages of these topics the application has not acknowledged yet.
+
+    None when nothing was ever acknowledged, or the broker does not say within that time.
+    """
+    try:
+        async with asyncio.timeout(within_s), inspecting(settings) as broker:
+            lags = [topic.lag for topic in await broker.topics(names) if topic.lag is not None]
+    except (TimeoutError, KafkaError):
+        return None
+    return sum(lags) if lags else None
 
 
 def _record(raw: Any) -> Record:

@@ -25,6 +25,8 @@ from bloxtr8.store.database import Transaction, run_in_transaction, to_json, tra
 VERIFIED_KEPT = timedelta(hours=24)
 NOT_OWNER_KEPT = timedelta(minutes=15)
 UNKNOWN_PAUSE_S = 60.0
+# Why nothing is known when Roblox was not asked at all.
+PAUSED = "paused"
 _PAUSES_MAX = 10_000
 _LISTED_MAX = 200
 
@@ -101,6 +103,8 @@ class Verifier:
             return _verification(row, cached=True)
         finding = await self._ask(of_user, roblox_id, universe_id, row, budget_s)
         if finding.outcome is Outcome.UNKNOWN:
+            if finding.reason != PAUSED:
+                await self._note_unknown(actor, of_user, universe_id, finding)
             if row is not None and usable and row["outcome"] == Outcome.VERIFIED:
                 return _verification(row, cached=True)
             raise OwnershipUnknown(retry_after_s=max(1, round(finding.retry_after_s)))
@@ -145,7 +149,7 @@ class Verifier:
         pair = (user_id, universe_id)
         paused_s = self._paused.get(pair, 0.0) - self._monotonic()
         if paused_s > 0:
-            return Finding(Outcome.UNKNOWN, reason="paused", retry_after_s=paused_s)
+            return Finding(Outcome.UNKNOWN, reason=PAUSED, retry_after_s=paused_s)
         try:
             async with asyncio.timeout(budget_s):
                 finding = await ownership.decide(
@@ -159,6 +163,18 @@ class Verifier:
             if len(self._paused) > _PAUSES_MAX:
                 self._paused.popitem(last=False)
         return finding
+
+    async def _note_unknown(
+        self, actor: Actor, user_id: UUID, universe_id: int, finding: Finding
+    ) -> None:
+        """Keep that Roblox was asked and did not say; what was known before stays."""
+        data = {"universe_id": str(universe_id), "reason": finding.reason}
+        deed = Deed("verification.unknown", audit.on_user(user_id), data=data)
+
+        async def work(tx: Transaction) -> None:
+            await audit.record(tx, actor, deed, self._clock.now())
+
+        await run_in_transaction(work)
 
     async def _keep(
         self, actor: Actor, user_id: UUID, roblox_id: int, universe_id: int, finding: Finding

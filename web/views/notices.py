@@ -24,7 +24,8 @@ from web.personal import (
     WishOut,
 )
 from web.requests import Page
-from web.routes import Reply, Route, Who
+from web.routes import KeyRule, Reply, Route, Who
+from web.submission import once
 
 
 async def summary(call: Call) -> Reply:
@@ -81,12 +82,12 @@ async def mark_read(call: Call) -> Reply:
     """Note what the caller has read; notices of others are left alone."""
     body: NoticesRead = call.body
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction) -> Reply:
         ids = [UUID(notice_id) for notice_id in body.ids]
         await preferences.mark_read(tx, actor_of(call).id, ids, call.now)
+        return Reply(None, 204)
 
-    await run_in_transaction(work)
-    return Reply(None, 204)
+    return await once(call, work)
 
 
 def _preferences(found: Preferences) -> PreferencesOut:
@@ -155,6 +156,7 @@ ROUTES = (
         RateClass.WRITE,
         body=NoticesRead,
         status=204,
+        key=KeyRule.OPTIONAL,
         frozen_may=True,
     ),
 )

@@ -11,7 +11,7 @@ from bloxtr8.market import tasks
 from bloxtr8.market.tasks import Seen
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
-from bloxtr8.store.database import Transaction, run_in_transaction
+from bloxtr8.store.database import Transaction
 from web import answers, pages, requests, submission
 from web.actors import actor_of
 from web.call import Call
@@ -80,11 +80,11 @@ async def claim_dispute(call: Call) -> Reply:
     """Make a dispute one's own to decide."""
     dispute_id = _id(call, "dispute_id")
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction) -> Reply:
         await statements.claim(tx, actor_of(call), dispute_id, call.now)
+        return Reply(None, 204)
 
-    await run_in_transaction(work)
-    return Reply(None, 204)
+    return await submission.once(call, work)
 
 
 async def ask(call: Call) -> Reply:
@@ -170,6 +170,7 @@ ROUTES = (
         RateClass.STAFF,
         body=requests.Nothing,
         status=204,
+        key=KeyRule.OPTIONAL,
         errors=(AlreadyDecided,),
     ),
     Route(

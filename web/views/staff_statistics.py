@@ -8,6 +8,8 @@ from pydantic import Field
 from bloxtr8.errors import ValidationFailed
 from bloxtr8.market import staff_stats, stats
 from bloxtr8.market.stats import Window
+from bloxtr8.messaging import inspection
+from bloxtr8.messaging.topics import TOPICS
 from bloxtr8.store import database
 from web.call import Call
 from web.fields import Answer, Moment, MoneyOut, Query, Time, money
@@ -17,6 +19,8 @@ from web.routes import Reply, Route, Who
 _SPAN = timedelta(days=7)
 _SPAN_MAX = {"hour": timedelta(days=31), "day": timedelta(days=400)}
 _KEPT_S = 30.0
+_LAG_WITHIN_S = 5.0
+_TOPICS = tuple(spec.name for spec in TOPICS)
 
 
 class StaffStatsQuery(Query):
@@ -60,7 +64,12 @@ class Funnel(Answer):
 
 
 class Troubles(Answer):
-    """`handovers_unseen`: deliveries about which Roblox has said nothing."""
+    """`handovers_unseen`: deliveries about which Roblox has said nothing.
+
+    `roblox_unknown_bps`: of the times that Roblox was asked who owns something, those without an
+    answer, in 1/10,000; null: it was not asked. `consumer_lag`: messages that no worker has
+    handled yet; null: the broker does not say.
+    """
 
     failed_payouts: int
     webhook_failures: int
@@ -68,6 +77,8 @@ class Troubles(Answer):
     queue_age_s: int
     outbox_lag_s: int
     handovers_unseen: int
+    roblox_unknown_bps: int | None
+    consumer_lag: int | None
 
 
 class StaffStats(Answer):
@@ -84,13 +95,14 @@ async def read(call: Call) -> Reply:
     span = _span(call)
 
     async def make() -> StaffStats:
-        return await _stats(span, query)
+        lag = await inspection.consumer_lag(call.deps.settings.kafka, _TOPICS, _LAG_WITHIN_S)
+        return await _stats(span, query, lag)
 
     name = ("staff", query.since, query.until, query.bucket, query.group)
     return Reply(await call.deps.kept.get(name, _KEPT_S, make))
 
 
-async def _stats(span: Window, query: StaffStatsQuery) -> StaffStats:
+async def _stats(span: Window, query: StaffStatsQuery, lag: int | None) -> StaffStats:
     async with database.transaction() as tx:
         series = await staff_stats.series(tx, span, query.bucket, query.group)
         states = {row["state"]: row for row in await staff_stats.states(tx)}
@@ -106,7 +118,7 @@ async def _stats(span: Window, query: StaffStatsQuery) -> StaffStats:
             for state in sorted(states.keys() | lengths.keys())
         ],
         funnel=Funnel(**funnel),
-        troubles=Troubles(**troubles),
+        troubles=Troubles(**troubles, consumer_lag=lag),
     )
 
 

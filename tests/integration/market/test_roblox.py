@@ -166,6 +166,7 @@ async def test_an_outage_changes_nothing(people: People, fault: Fault, code: str
     assert len(people.roblox.asked) == asked, "left alone for a minute"
     assert await database.fetch("SELECT id FROM asset_verifications") == []
     assert await people.audited("verification.done") == []
+    assert len(await people.audited("verification.unknown")) == 1
 
 
 async def test_in_an_outage_yesterdays_proof_counts_and_older_does_not(people: People) -> None:

@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import json
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from bloxtr8.market import signin
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from bloxtr8.store import database
-from tests.integration.market.world import People, query_of
+from tests.integration.market.world import Browser, People, query_of
 from tests.integration.web.world import problem
 
 
@@ -293,3 +295,42 @@ async def test_the_api_tells_who_i_am_not_who_others_are(people: People) -> None
 async def _set_status(user_id: str, status: str) -> None:
     async with database.transaction() as tx:
         await tx.execute("UPDATE users SET status = $2 WHERE id = $1", UUID(user_id), status)
+
+
+async def test_a_sign_in_from_another_browser_is_told(people: People) -> None:
+    persona, first = people.persona(), people.browser()
+    await first.sign_in(persona.id)
+    assert await _sessions_told(first) == ["OTHER"]
+    # The same browser again, also when its access token has ended, is no news.
+    await first.sign_in(persona.id)
+    people.clock.advance(timedelta(minutes=20))
+    await first.sign_in(persona.id)
+    assert len(await _sessions_told(first)) == 1
+    # A browser in which somebody else was signed in is one that this person does not have.
+    shared = people.browser()
+    await shared.sign_in(people.persona().id)
+    await shared.sign_in(persona.id)
+    assert len(await _sessions_told(first)) == 2
+
+
+async def _sessions_told(browser: Browser) -> list[str]:
+    rows = await database.fetch(
+        "SELECT data FROM notification_deliveries WHERE template = 'session_started'"
+        " AND channel = 'INBOX' AND user_id = $1 ORDER BY created_at",
+        UUID(browser.user_id),
+    )
+    return [json.loads(row["data"])["browser"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "family"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "FIREFOX"),
+        ("Mozilla/5.0 AppleWebKit/537.36 Chrome/129.0.0.0 Safari/537.36", "CHROME"),
+        ("Mozilla/5.0 AppleWebKit/537.36 Chrome/129.0.0.0 Safari/537.36 Edg/129.0", "EDGE"),
+        ("Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 Version/18.0 Safari/604.1", "SAFARI"),
+        ("", "OTHER"),
+    ],
+)
+def test_browsers_are_told_apart(user_agent: str, family: str) -> None:
+    assert signin.browser_of(user_agent) == family

@@ -2,8 +2,18 @@
 
 from datetime import timedelta
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bloxtr8 import ids
 from bloxtr8.access import StaffRole
-from tests.integration.web.world import STATEMENT, World, problem
+from bloxtr8.market import audit
+from bloxtr8.market.actors import Actor
+from bloxtr8.market.audit import Deed
+from bloxtr8.messaging import inspection
+from bloxtr8.messaging.partitioning import partition_of
+from bloxtr8.messaging.topics import ESCROW_COMMANDS
+from bloxtr8.store import database
+from tests.integration.web.world import STATEMENT, World, accepted, problem
 
 STATS = "/api/v1/staff/stats"
 PROPOSAL = {"seller_amount": {"minor": 50_000, "currency": "USD"}}
@@ -78,3 +88,47 @@ async def test_staff_see_a_case_whole(world: World) -> None:
     assert [said["text"] for said in case["statements"]] == [STATEMENT]
     assert case["disputes"][0]["status"] == "OPEN"
     await problem(await world.get(trade.staff_path, trade.buyer_person), 403, "forbidden")
+
+
+async def test_how_often_roblox_did_not_say(world: World) -> None:
+    staff = await world.person(StaffRole.SUPPORT)
+    actor = Actor.system()
+    before = await (await world.get(STATS, staff)).json()
+    assert before["troubles"]["roblox_unknown_bps"] is None
+    now = world.clock.now()
+    async with database.transaction() as tx:
+        for action in ("done", "done", "unknown"):
+            deed = Deed(f"verification.{action}", ("user", staff.id))
+            await audit.record(tx, actor, deed, now - timedelta(hours=1))
+        old = Deed("verification.unknown", ("user", staff.id))
+        await audit.record(tx, actor, old, now - timedelta(days=30))
+    after = await (await world.get(f"{STATS}?bucket=hour", staff)).json()
+    assert after["troubles"]["roblox_unknown_bps"] == 3_333
+
+
+async def test_the_lag_is_null_where_no_broker_answers(world: World) -> None:
+    kafka = world.process.settings.kafka
+    kafka.bootstrap = "127.0.0.1:1"
+    staff = await world.person(StaffRole.SUPPORT)
+    figures = await (await world.get(STATS, staff)).json()
+    assert figures["troubles"]["consumer_lag"] is None
+
+
+async def test_the_lag_counts_what_is_not_acknowledged(world: World) -> None:
+    kafka = world.process.settings.kafka
+    kafka.app_id = f"lag-{ids.uuid7()}"
+    trade = await world.delivered()
+    assert await inspection.consumer_lag(kafka, [ESCROW_COMMANDS.name], 5.0) is None
+    body = {"confirm": True}
+    await accepted(await world.post(f"{trade.path}/release", trade.buyer_person, body))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, group_id=kafka.app_id, enable_auto_commit=False
+    )
+    await consumer.start()
+    key = trade.escrow_id.encode()
+    place = TopicPartition(ESCROW_COMMANDS.name, partition_of(key, kafka.partitions))
+    consumer.assign([place])
+    end = (await consumer.end_offsets([place]))[place]
+    await consumer.commit({place: end - 1})
+    await consumer.stop()
+    assert await inspection.consumer_lag(kafka, [ESCROW_COMMANDS.name], 5.0) == 1
