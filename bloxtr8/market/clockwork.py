@@ -13,7 +13,7 @@ import structlog
 
 from bloxtr8 import ids
 from bloxtr8.errors import Bloxtr8Error, UpstreamUnavailable
-from bloxtr8.market import clocks, drafts, endings, moderation, notices, outages
+from bloxtr8.market import clocks, drafts, endings, moderation, notices, outages, tiers
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.place import Change, Marketplace
 from bloxtr8.store import database
@@ -24,6 +24,7 @@ BATCH_MAX = 200
 _ROUNDS_MAX = 50
 _RECHECK_LEASE = timedelta(hours=1)
 _RECHECKS_AT_ONCE = 20
+_TIERS_EVERY_S = 3600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +52,8 @@ class Sweeper:
             Sweep("offer_reminders", 60.0, self.remind),
             Sweep("offer_drafts", 300.0, self.purge_drafts),
             Sweep("stale_listings", 3600.0, self.hold_stale),
+            Sweep("tier_ends", _TIERS_EVERY_S, self.end_tiers),
+            Sweep("tier_reminders", _TIERS_EVERY_S, self.remind_of_tiers),
             Sweep("ownership", 60.0, self.recheck, _RECHECKS_AT_ONCE),
         )
 
@@ -67,6 +70,22 @@ class Sweeper:
             if await outages.is_paused(change.tx, clocks.OFFER):
                 return 0
             return await endings.expire_due(change, BATCH_MAX)
+
+        return await self._change(work)
+
+    async def end_tiers(self) -> int:
+        """Take TIER_2 from those whose 24 months are over."""
+
+        async def work(change: Change) -> int:
+            return await tiers.end_due(change.tx, change.place.events, change.now, BATCH_MAX)
+
+        return await self._change(work)
+
+    async def remind_of_tiers(self) -> int:
+        """Tell people that their TIER_2 ends within 30 days."""
+
+        async def work(change: Change) -> int:
+            return await tiers.remind_due(change.tx, change.now, BATCH_MAX)
 
         return await self._change(work)
 

@@ -1,4 +1,4 @@
-"""Deleting proofs that are over: sign-ins under way, one-time links, refresh tokens, cache."""
+"""Deleting proofs that are over: sign-ins under way, one-time links, sessions, cache."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -46,6 +46,7 @@ async def sweep(now: datetime) -> int:
         ("oauth_states", KEPT_AFTER_END),
         ("one_time_tokens", KEPT_AFTER_END),
         ("refresh_tokens", _TOKENS_KEPT),
+        ("sessions", _TOKENS_KEPT),
     ):
         async with database.transaction() as tx:
             deleted += await tx.execute(

@@ -3,17 +3,20 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bloxtr8 import ids
 from bloxtr8.errors import InvalidState, NotFound
-from bloxtr8.market import audit
+from bloxtr8.market import audit, notices
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.events import Events
+from bloxtr8.market.notices import Notice
 from bloxtr8.market.standing import Tier
 from bloxtr8.messaging.metadata import timestamp
 from bloxtr8.store.database import Transaction
 from proto.bloxtr8.market.v1 import market_pb2 as market
 
 TIER_2_VALID = timedelta(days=730)
+REMINDED_BEFORE = timedelta(days=30)
 _NAMES = {
     Tier.TIER_0: market.TIER_ZERO,
     Tier.TIER_1: market.TIER_ONE,
@@ -68,6 +71,42 @@ async def change(
     if until is not None:
         event.until.CopyFrom(timestamp(until))
     await events.say(tx, actor, user_id, event, now)
+
+
+async def end_due(tx: Transaction, events: Events, now: datetime, limit: int) -> int:
+    """Take TIER_2 from those whose 24 months are over, at most `limit`; return how many."""
+    actor = Actor.system()
+    rows = await tx.fetch(
+        "SELECT id FROM users WHERE tier = 'TIER_2' AND tier2_until <= $1"
+        " ORDER BY tier2_until, id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        now,
+        limit,
+    )
+    for row in rows:
+        await change(tx, actor, row["id"], (Tier.TIER_2, Tier.TIER_1), events, now)
+        await audit.record(tx, actor, Deed("tier.ended", audit.on_user(row["id"])), now)
+    return len(rows)
+
+
+async def remind_due(tx: Transaction, now: datetime, limit: int) -> int:
+    """Tell those whose TIER_2 ends within 30 days, once, at most `limit`; return how many."""
+    rows = await tx.fetch(
+        "SELECT id, tier2_until FROM users u WHERE tier = 'TIER_2'"
+        " AND tier2_until > $1 AND tier2_until <= $2 AND NOT EXISTS ("
+        "  SELECT FROM notification_deliveries d WHERE d.user_id = u.id"
+        "  AND d.template = 'tier_ending' AND d.created_at > $3)"
+        " ORDER BY tier2_until, id LIMIT $4 FOR UPDATE SKIP LOCKED",
+        now,
+        now + REMINDED_BEFORE,
+        now - 2 * REMINDED_BEFORE,
+        limit,
+    )
+    for row in rows:
+        until = row["tier2_until"].isoformat()
+        event_id = ids.derived("tier_ending", str(row["id"]), until)
+        notice = Notice("tier_ending", "ACCOUNT", f"user:{row['id']}", {"until": until})
+        await notices.tell(tx, event_id, notice, [row["id"]], now)
+    return len(rows)
 
 
 async def _locked(tx: Transaction, user_id: UUID) -> Tier:
