@@ -5,13 +5,14 @@ Roblox shows the buyer as its owner; the group that has the game already, handed
 is one of those then.
 """
 
+import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
 from bloxtr8.contracts import messages, rows
 from bloxtr8.contracts.rows import Row
 from bloxtr8.disputes import sides
-from bloxtr8.errors import NotFound, NotOwner, TierRequired
+from bloxtr8.errors import NotFound, NotOwner, TierRequired, UpstreamUnavailable
 from bloxtr8.market import audit, notices, remarks, standing
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.experiences import Experiences
@@ -20,6 +21,7 @@ from bloxtr8.market.place import Change
 from bloxtr8.market.remarks import Remark
 from bloxtr8.market.standing import Lock
 from bloxtr8.roblox.api import Group
+from bloxtr8.roblox.client import ACTION_S
 from bloxtr8.store import database
 from bloxtr8.store.database import to_json
 from proto.bloxtr8.contracts.v1 import contracts_pb2 as contracts
@@ -58,12 +60,16 @@ async def look(experiences: Experiences, escrow_id: UUID, group_id: int) -> Sigh
     seller = next((row for row in linked if not row["buyer"]), None)
     if buyer is None:
         raise TierRequired("Link your Roblox account first.", required_tier="TIER_1")
-    group = await experiences.group(group_id)
     buyer_id = int(buyer["external_id"])
-    if group.owner_id != buyer_id:
-        raise NotOwner("Roblox does not show you as the owner of that group.")
     seller_id = int(seller["external_id"]) if seller else None
-    member = await experiences.is_member(group_id, seller_id) if seller_id else None
+    try:
+        async with asyncio.timeout(ACTION_S):
+            group = await experiences.group(group_id)
+            if group.owner_id != buyer_id:
+                raise NotOwner("Roblox does not show you as the owner of that group.")
+            member = await experiences.is_member(group_id, seller_id) if seller_id else None
+    except TimeoutError:
+        raise UpstreamUnavailable(retry_after_s=30) from None
     return Sight(group, buyer_id, buyer["username"], seller_id, member)
 
 
