@@ -20,6 +20,7 @@ from bloxtr8.errors import (
     ValidationFailed,
 )
 from bloxtr8.market import (
+    blocks,
     clocks,
     endings,
     facts,
@@ -86,6 +87,9 @@ async def counter(change: Change, offer_id: UUID, version: int, proposal: Propos
     listing = await listing_rows.locked(change.tx, before["listing_id"], "FOR SHARE")
     if listing["status"] != "ACTIVE":
         raise await offer_rows.refusal_off_market(change, offer_id, side, version, listing)
+    other = _party(before, rules.other(side))
+    if await blocks.is_blocked(change.tx, by=other, whom=change.actor.id):
+        raise Forbidden
     answered = await close(change, offer_id, side, version, "COUNTERED")
     if answered["round"] >= rules.ROUNDS_MAX:
         raise LimitReached("Ten rounds are the most; accept or decline.", limit=rules.ROUNDS_MAX)

@@ -208,6 +208,17 @@ async def test_who_may_offer(world: World) -> None:
         await world.offer(buyer, listing)
 
 
+async def test_who_was_blocked_in_the_middle_offers_no_more(world: World) -> None:
+    seller, buyer = await world.person(), await world.person()
+    offer = await world.offer(buyer, await world.listing(seller))
+    countered = await world.counter(seller, offer, 130_000)
+    await _run("INSERT INTO user_blocks (user_id, blocked_id) VALUES ($1, $2)", seller.id, buyer.id)
+    with pytest.raises(Forbidden):
+        await world.counter(buyer, countered, 125_000)
+    assert (await world.row("offers", countered["id"]))["status"] == "PENDING"
+    await world.decline(buyer, countered)
+
+
 async def test_large_amounts_need_the_second_tier_on_both_sides(world: World) -> None:
     seller, buyer = await world.person(), await world.person("TIER_2")
     listing = await world.listing(seller, price_minor=2_000_000)
