@@ -3,6 +3,7 @@
 from functools import partial
 
 from bloxtr8.disputes.files import EvidenceFiles
+from bloxtr8.market.chain_heads import ChainHeads
 from bloxtr8.market.clockwork import Sweep, forever
 from bloxtr8.market.exports import Exports
 from bloxtr8.market.sweeps import ProofSweeper
@@ -12,6 +13,7 @@ from bloxtr8.store.objects import ObjectStore
 
 _BROKEN_UPLOADS_EVERY_S = 600.0
 _EXPORTS_EVERY_S = 5.0
+_CHAIN_HEADS_EVERY_S = 300.0
 
 
 def register(app: BloxtrApp) -> None:
@@ -23,6 +25,7 @@ def register(app: BloxtrApp) -> None:
     for sweep in (
         Sweep("uploads", _BROKEN_UPLOADS_EVERY_S, evidence.sweep),
         Sweep("exports", _EXPORTS_EVERY_S, exports.work),
+        Sweep("chain_heads", _CHAIN_HEADS_EVERY_S, ChainHeads(objects, app.clock).write),
         Sweep("old_exports", _BROKEN_UPLOADS_EVERY_S, exports.sweep),
     ):
         app.background(sweep.name, partial(forever, sweep))

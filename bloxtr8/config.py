@@ -183,6 +183,9 @@ class S3Settings(BaseModel):
     secret_access_key: SecretStr = SecretStr("")
     connect_timeout_s: float = Field(2.0, gt=0)
     timeout_s: float = Field(10.0, gt=0, description="of one read from or write to the store")
+    object_lock: bool = Field(
+        False, description="the bucket can lock: heads of the audit chain stay for 7 years"
+    )
 
 
 class PolicySettings(BaseModel):

@@ -108,6 +108,15 @@ async def verify() -> Verdict:
     return Verdict(checked, head, None, "", await _unsealed())
 
 
+async def head_before(at: datetime) -> Row | None:
+    """Return seq, hash and sealed_at of the last link sealed before `at`, None for none."""
+    return await database.fetchrow(
+        "SELECT seq, hash, sealed_at FROM audit_chain WHERE sealed_at < $1"
+        " ORDER BY seq DESC LIMIT 1",
+        at,
+    )
+
+
 async def export(since: datetime, until: datetime) -> AsyncIterator[dict[str, Any]]:
     """Yield the sealed rows of a span, in their order, with seq and hash as hexadecimal.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -40,12 +41,23 @@ class ObjectStore:
         self._client: Any = None
         self._signer: Any = None
 
-    async def put(self, key: str, body: bytes | IO[bytes], *, content_type: str) -> None:
-        """Store `body` under `key`; what was there is replaced."""
+    async def put(
+        self,
+        key: str,
+        body: bytes | IO[bytes],
+        *,
+        content_type: str,
+        locked_until: datetime | None = None,
+    ) -> None:
+        """Store `body` under `key`; what was there is replaced.
+
+        `locked_until`: nobody can delete or change this version before, where the bucket can lock.
+        """
         client = await self._opened()
+        lock = _lock(locked_until) if locked_until and self._settings.object_lock else {}
         try:
             await client.put_object(
-                Bucket=self._settings.bucket, Key=key, Body=body, ContentType=content_type
+                Bucket=self._settings.bucket, Key=key, Body=body, ContentType=content_type, **lock
             )
         except _FAILURES as error:
             raise _unavailable(error) from error
@@ -116,6 +128,15 @@ class ObjectStore:
                 config=_config(settings, own_host=bool(endpoint)),
             )
         )
+
+
+def _lock(until: datetime) -> dict[str, Any]:
+    # Stores take a lock only with a checksum of what is locked.
+    return {
+        "ObjectLockMode": "COMPLIANCE",
+        "ObjectLockRetainUntilDate": until,
+        "ChecksumAlgorithm": "SHA256",
+    }
 
 
 def _config(settings: S3Settings, *, own_host: bool) -> AioConfig:
