@@ -1,5 +1,6 @@
 """What the two parties of a trade do: deliver, release, refund, cancel, extend, name a payee."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,12 +19,15 @@ from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from web import answers, requests, submission, texts
 from web.call import Call
 from web.limits import RateClass
-from web.orders import order
+from web.orders import Order, order
 from web.routes import Handler, KeyRule, Reply, Route, Who
 from web.submission import Waiting, submit
 from web.texts import Text
 
 AGREE_WITHIN = timedelta(hours=72)
+# Advisory lock: requests for more time of one trade are stored one after the other.
+_EXTENSIONS = 0x626C_7865
+Fetch = Callable[..., Awaitable[list[dict[str, Any]]]]
 _PAYOUT_KINDS = {common.RAIL_STRIPE: "STRIPE_ACCOUNT", common.RAIL_USDC_BASE: "BASE_WALLET"}
 
 
@@ -113,19 +117,41 @@ async def extend(call: Call) -> Reply:
         agreed_by=sorted([escrow.buyer_id, escrow.seller_id]),
     )
     judged = order(call, wanted)
-    waiting = await _waiting_extension(call, wanted)
-    if waiting is not None:
-        return await _agree(call, waiting, wanted)
+    waiting = await _waiting_extension(call, wanted, database.fetch)
+    if waiting is None:
+        try:
+            return await _ask(call, judged, wanted)
+        except _AskedMeanwhile as other:
+            waiting = other.command
+    return await _agree(call, waiting, wanted)
+
+
+class _AskedMeanwhile(Exception):
+    """The other side's equal request was committed since we looked."""
+
+    def __init__(self, command: commands.EscrowCommand) -> None:
+        super().__init__(command.metadata.message_id)
+        self.command = command
+
+
+async def _ask(call: Call, judged: Order, wanted: commands.ExtendDeadline) -> Reply:
+    """Let the request wait; raises _AskedMeanwhile, and nothing is stored."""
     # Alone it says who agreed so far, and the rules would refuse it.
     del judged.command.extend_deadline.agreed_by[:]
     judged.command.extend_deadline.agreed_by.append(call.caller.user_id)
+    escrow_id = call.trade.escrow.escrow_id
 
     async def writes(tx: Transaction) -> None:
+        # One after the other: of two that ask at once, the second sees the first.
+        await tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _EXTENSIONS, escrow_id)
+        other = await _waiting_extension(call, wanted, tx.fetch)
+        if other is not None:
+            raise _AskedMeanwhile(other)
         await tx.execute(
             "UPDATE operations SET status = 'REJECTED', error_code = 'superseded',"
             " finished_at = $3, updated_at = $3 WHERE escrow_id = $1 AND requested_by = $2"
             " AND kind = 'extend_deadline' AND status = 'PENDING_APPROVAL' AND id <> $4",
-            escrow.escrow_id,
+            escrow_id,
             call.caller.user_id,
             call.now,
             judged.command.metadata.message_id,
@@ -135,10 +161,10 @@ async def extend(call: Call) -> Reply:
 
 
 async def _waiting_extension(
-    call: Call, wanted: commands.ExtendDeadline
+    call: Call, wanted: commands.ExtendDeadline, fetch: Fetch
 ) -> commands.EscrowCommand | None:
     """Return the other side's waiting command, if it asks for the same."""
-    rows = await database.fetch(
+    rows = await fetch(
         "SELECT command FROM operations WHERE escrow_id = $1 AND kind = 'extend_deadline'"
         " AND status = 'PENDING_APPROVAL' AND requested_by <> $2 AND not_after > $3",
         call.trade.escrow.escrow_id,

@@ -1,14 +1,24 @@
 """What the parties of a trade do over HTTP, and what they are refused."""
 
+import asyncio
 import hashlib
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
+
+from aiohttp import ClientResponse
 
 from bloxtr8.store import database
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from tests.integration.web.world import STATEMENT, World, accepted, problem
 
+# How many requests wait for the table of operations.
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'operations'::regclass
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 DISPUTE = {"reason": "NOT_AS_DESCRIBED", "wanted": "REFUND", "statement": STATEMENT}
 
 
@@ -192,6 +202,44 @@ async def test_both_sides_extend_a_deadline(world: World) -> None:
     decision = await trade.answer()
     assert decision.message == ""
     assert trade.escrow.extensions == 1
+
+
+async def _while_none_can_store(
+    *requests: Coroutine[Any, Any, ClientResponse],
+) -> list[dict[str, Any]]:
+    """Let all requests have looked around before any of them can store an operation."""
+    async with database.transaction() as tx:
+        await tx.execute("LOCK TABLE operations IN EXCLUSIVE MODE")
+        tasks = [asyncio.create_task(request) for request in requests]
+        async with asyncio.timeout(20):
+            while True:
+                if await tx.fetchval(_WAITING) == len(tasks):
+                    break
+                await asyncio.sleep(0.01)
+    return [await accepted(await task) for task in tasks]
+
+
+async def test_of_two_sides_that_extend_at_once_one_completes_it(world: World) -> None:
+    trade = await world.held()
+    until = {"until": (world.clock.now() + timedelta(days=10)).isoformat()}
+    answers = await _while_none_can_store(
+        world.post(f"{trade.path}/extension", trade.buyer_person, until),
+        world.post(f"{trade.path}/extension", trade.seller_person, until),
+    )
+    assert sorted(answer["status"] for answer in answers) == ["PENDING_APPROVAL", "SENT"]
+    assert answers[0]["id"] == answers[1]["id"]
+    assert (await trade.answer()).message == ""
+    assert trade.escrow.extensions == 1
+
+
+async def test_of_two_extensions_of_one_side_at_once_one_waits(world: World) -> None:
+    trade = await world.held()
+    ends = [(world.clock.now() + timedelta(days=days)).isoformat() for days in (9, 10)]
+    await _while_none_can_store(
+        *(world.post(f"{trade.path}/extension", trade.buyer_person, {"until": end}) for end in ends)
+    )
+    rows = await database.fetch("SELECT status FROM operations ORDER BY status")
+    assert [row["status"] for row in rows] == ["PENDING_APPROVAL", "REJECTED"]
 
 
 async def test_a_repeated_extension_replaces_the_earlier_one(world: World) -> None:
