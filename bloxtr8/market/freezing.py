@@ -22,7 +22,14 @@ from proto.bloxtr8.market.v1 import market_pb2 as market
 # What else happens to a frozen person's things: (transaction, staff, user, now).
 Effect = Callable[[Transaction, Actor, UUID, datetime], Awaitable[None]]
 
-_ESCROWS_MAX = 1_000
+# Trades that are read, and held, at once.
+_BATCH = 1_000
+_OPEN_SALES = """
+SELECT id FROM escrows
+WHERE seller_id = $1 AND ended_at IS NULL AND hold_kind IS NULL
+  AND ($2::uuid IS NULL OR id > $2::uuid)
+ORDER BY id LIMIT $3
+"""
 
 
 class Freezing:
@@ -99,24 +106,27 @@ class Freezing:
         self, tx: Transaction, actor: Actor, user_id: UUID, now: datetime
     ) -> None:
         """Order a hold on each open trade in which the user would be paid."""
-        rows = await tx.fetch(
-            "SELECT id FROM escrows WHERE seller_id = $1 AND ended_at IS NULL"
-            " AND hold_kind IS NULL ORDER BY id LIMIT $2",
-            user_id,
-            _ESCROWS_MAX,
+        last: UUID | None = None
+        while True:
+            rows = await tx.fetch(_OPEN_SALES, user_id, last, _BATCH)
+            for row in rows:
+                await self._hold(tx, actor, row["id"], now)
+            if len(rows) < _BATCH:
+                return
+            last = rows[-1]["id"]
+
+    async def _hold(self, tx: Transaction, actor: Actor, escrow_id: UUID, now: datetime) -> None:
+        command = commands.EscrowCommand(
+            metadata=metadata.new(
+                self._signer.producer,  # type: ignore[arg-type]
+                now,
+                traceparent=actor.traceparent,
+            ),
+            escrow_id=str(escrow_id),
+            actor=_orderer(actor),
+            place_hold=commands.PlaceHold(kind=types.HOLD_KIND_MANUAL),
         )
-        for row in rows:
-            command = commands.EscrowCommand(
-                metadata=metadata.new(
-                    self._signer.producer,  # type: ignore[arg-type]
-                    now,
-                    traceparent=actor.traceparent,
-                ),
-                escrow_id=str(row["id"]),
-                actor=_orderer(actor),
-                place_hold=commands.PlaceHold(kind=types.HOLD_KIND_MANUAL),
-            )
-            await enqueue(tx, ESCROW_COMMANDS, command, self._signer)
+        await enqueue(tx, ESCROW_COMMANDS, command, self._signer)
 
 
 def _orderer(actor: Actor) -> common.Actor:

@@ -117,6 +117,29 @@ async def test_the_other_trades_of_who_owes_are_held(mirror: Mirror) -> None:
     assert permits(hold.metadata.producer, hold)
 
 
+async def test_who_has_very_many_trades_has_all_of_them_held(mirror: Mirror) -> None:
+    story = Story().create().pay().deliver().release().paid_out()
+    other = Story().create().pay().deliver()
+    await join(story)
+    story.charge_back(story.due_minor)
+    await mirror.apply([*story.events, *other.events])
+    async with database.transaction() as tx:
+        await tx.execute(
+            "UPDATE escrows SET seller_id = $1 WHERE id = $2",
+            UUID(story.seller_id),
+            UUID(other.escrow_id),
+        )
+        await tx.execute(
+            "INSERT INTO escrows SELECT (jsonb_populate_record(e, jsonb_build_object("
+            "'id', gen_random_uuid(), 'contract_id', gen_random_uuid()))).*"
+            " FROM escrows e, generate_series(1, 1200) WHERE e.id = $1",
+            UUID(other.escrow_id),
+        )
+    await freeze(story)
+    held = {hold.escrow_id for hold in await said(ESCROW_COMMANDS)}
+    assert len(held) == 1_201
+
+
 async def test_who_was_unfrozen_is_not_frozen_again_by_the_same_chargeback(mirror: Mirror) -> None:
     story = Story().create().pay().deliver().release().paid_out()
     await join(story)
