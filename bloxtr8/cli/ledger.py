@@ -1,14 +1,16 @@
 """`bloxtr8 ledger`: looking at the books."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
 from bloxtr8.cli import output
 from bloxtr8.cli.output import ExitCode, MomentType, UuidType, decimal
+from bloxtr8.config import Settings
 from bloxtr8.ledger import check as checking
 from bloxtr8.ledger import reading
+from bloxtr8.messaging.app import clock_of
 
 _ACCOUNT = click.option("--account", help="Only accounts whose names begin so.")
 _ESCROW = click.option("--escrow", type=UuidType(), help="Only this trade.")
@@ -120,7 +122,7 @@ def check(escrow: str | None, form: str | None) -> None:
 @output.formats
 def statement(user_id: str, since: datetime, until: datetime | None, form: str | None) -> None:
     """What moved through a user's accounts, with the balance after each line."""
-    until = until or datetime.now(UTC)
+    until = until or clock_of(Settings()).now()
     if until < since:
         output.end(ExitCode.USAGE, "The period ends before it begins.")
     found = output.run(reading.statement(user_id, since, until))

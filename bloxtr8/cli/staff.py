@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
 from bloxtr8.access.identity import StaffRole
-from bloxtr8.clock import SystemClock
 from bloxtr8.config import Settings
 from bloxtr8.errors import Bloxtr8Error
 from bloxtr8.market import staff as services
 from bloxtr8.market import users
 from bloxtr8.market.actors import Actor
+from bloxtr8.messaging.app import clock_of
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
@@ -37,7 +38,7 @@ def grant(user: str, role: str, reason: str) -> None:
     _check(reason)
 
     async def work(tx: Transaction) -> None:
-        user_id, now = await _find(tx, user), SystemClock().now()
+        user_id, now = await _find(tx, user), _now()
         await services.grant(tx, Actor.system(), user_id, StaffRole[role], reason, now)
 
     _run(work)
@@ -53,7 +54,7 @@ def revoke(user: str, reason: str) -> None:
 
     async def work(tx: Transaction) -> None:
         user_id = await _find(tx, user)
-        await services.revoke(tx, Actor.system(), user_id, reason, SystemClock().now())
+        await services.revoke(tx, Actor.system(), user_id, reason, _now())
 
     _run(work)
     click.echo(f"{user} is no staff any more")
@@ -64,6 +65,10 @@ def list_() -> None:
     """Print who is staff."""
     for row in _run(services.members):
         click.echo(f"{row['user_id']}  {row['role']:<9}  {row['display_name']}")
+
+
+def _now() -> datetime:
+    return clock_of(Settings()).now()
 
 
 def _check(reason: str) -> None:

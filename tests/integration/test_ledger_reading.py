@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bloxtr8.cli.main import main
-from bloxtr8.clock import SystemClock
+from bloxtr8.clock import SharedOffsetClock, SystemClock
 from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.ledger import reading
 from bloxtr8.store import database
@@ -33,7 +34,7 @@ class Books:
         self.released = Story().create().pay(fee_minor=3_015).deliver().release().paid_out()
         self.held = Story().create().pay()
 
-    async def command(self, *words: str) -> Result:
+    async def command(self, *words: str, **environment: str) -> Result:
         """Run `bloxtr8 ledger …` as a process of its own would."""
         await database.close_database()
         try:
@@ -41,7 +42,7 @@ class Books:
                 CliRunner().invoke,
                 main,
                 ["ledger", *words],
-                env={"BLOXTR8_POSTGRES__DSN": self.dsn},
+                env={"BLOXTR8_POSTGRES__DSN": self.dsn, **environment},
             )
         finally:
             await database.open_database(Settings(postgres=PostgresSettings(dsn=self.dsn)))
@@ -159,6 +160,16 @@ async def test_commands_print_tables_json_and_csv(books: Books) -> None:
     assert rows[-1]["debit"] == rows[-1]["credit"]
     listed = await books.command("entries", "--escrow", books.held.escrow_id, "--json")
     assert sum(row["amount_minor"] for row in json.loads(listed.output)) == 0
+
+
+async def test_a_statement_ends_now_by_the_clock_of_the_settings(
+    books: Books, tmp_path: Path
+) -> None:
+    moved = tmp_path / "clock"
+    ahead = SharedOffsetClock(moved).advance(timedelta(days=400))
+    words = ("statement", books.released.seller_id, "--from", "2026-11-22", "--json")
+    answer = await books.command(*words, BLOXTR8_CLOCK__OFFSET_FILE=str(moved))
+    assert json.loads(answer.output)[-1]["at"] >= ahead.isoformat()
 
 
 async def test_the_statement_as_a_file(books: Books) -> None:

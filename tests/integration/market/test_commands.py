@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bloxtr8.cli.main import main
-from bloxtr8.clock import ManualClock
+from bloxtr8.clock import ManualClock, SharedOffsetClock
 from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.events import Events
@@ -50,6 +52,21 @@ async def test_the_first_admin_comes_from_the_command_line(dsn: str) -> None:
     last = await _run("staff", "revoke", DISCORD_ID, *_REASON)
     assert last.exit_code == 1
     assert "last admin" in last.output
+
+
+async def test_roles_are_given_at_the_time_of_the_settings_clock(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "clock"
+    monkeypatch.setenv("BLOXTR8_CLOCK__OFFSET_FILE", str(moved))
+    ahead = SharedOffsetClock(moved).advance(timedelta(days=400))
+    done = await _run("staff", "grant", DISCORD_ID, "ADMIN", *_REASON)
+    assert done.exit_code == 0, done.output
+    await database.open_database(Settings(postgres=PostgresSettings(dsn=dsn)))
+    row = await database.fetchrow("SELECT granted_at FROM staff_members")
+    await database.close_database()
+    assert row is not None
+    assert row["granted_at"] >= ahead
 
 
 @pytest.mark.parametrize(
