@@ -171,7 +171,7 @@ def _payouts(process: Process, people: Market) -> PayoutMethods:
     settings = process.settings
     accounts = StripeAccounts(settings.stripe, process.clock)
     urls = settings.base.rpc_urls
-    chain = Chain(urls[0].get_secret_value(), settings.base) if urls else None
+    chain = Chain(urls[0].get_secret_value(), settings.base, process.clock) if urls else None
     return PayoutMethods(settings, accounts, chain, people.events)
 
 

@@ -144,15 +144,28 @@ def fail(operation: Operation, code: str, now: datetime, *, nothing_happened: bo
     )
 
 
-def doubt(operation: Operation, reason: str, now: datetime) -> Operation:
-    """Return it with its outcome unknown, to be settled after a pause that doubles."""
+def doubt(operation: Operation, reason: str, now: datetime, *, asked: bool = True) -> Operation:
+    """Return it with its outcome unknown, to be settled after a pause that doubles.
+
+    While no try has `asked` the provider for the effect, its key is as fresh as at the start,
+    however long that takes.
+    """
     confirmed = operation.status is Status.CONFIRMED
-    return replace(
+    doubted = replace(
         _released(operation),
         status=Status.CONFIRMED if confirmed else Status.UNKNOWN,
         last_error=reason[:_ERROR_CHARACTERS_MAX],
         not_before=after_pause(operation, now),
     )
+    if asked or not never_asked(operation):
+        return doubted
+    unasked = {**operation.result, "unasked_tries": operation.attempts}
+    return replace(doubted, result=unasked, sent_at=None)
+
+
+def never_asked(operation: Operation) -> bool:
+    """Tell whether no try before this one can have had an effect at the provider."""
+    return int(operation.result.get("unasked_tries", 0)) >= operation.attempts - 1
 
 
 def after_pause(operation: Operation, now: datetime) -> datetime:

@@ -27,9 +27,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Time-out, broken connection, 5xx, or an answer that nobody can read."""
+    """Time-out, broken connection, 5xx, or an answer that nobody can read.
+
+    `asked` False: something was missing before anybody was asked for the effect.
+    """
 
     reason: str
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,8 @@ def _as_ordered(operation: Operation, outcome: Confirmed) -> bool:
 
 def _doubt(book: Book, operation: Operation, outcome: Unknown | Absent, now: datetime) -> None:
     reason = outcome.reason if isinstance(outcome, Unknown) else "ABSENT"
-    book.put(operations.doubt(operation, reason, now))
+    asked = not isinstance(outcome, Unknown) or outcome.asked
+    book.put(operations.doubt(operation, reason, now, asked=asked))
     if operation.attempts >= STALLED_TRIES and operation.under_way:
         book.tasks.append(
             StaffTask("STALLED_OPERATION", operation.operation_id, operation.amount_minor)

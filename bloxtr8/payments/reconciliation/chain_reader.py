@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from bloxtr8.payments.reconciliation.model import ProviderSilent
-from bloxtr8.payments.usdc.chain import ChainUnavailable, Head, Receipt, TransferLog
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Head, Receipt, TransferLog
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.proofs import Prover, Verdict
 
@@ -24,9 +24,12 @@ class ChainReader:
 
     def __init__(self, prover: Prover, network: Network, log_blocks: int) -> None:
         self._prover = prover
-        self._chain = prover.first
         self._usdc = network.usdc
         self._log_blocks = log_blocks
+
+    @property
+    def _chain(self) -> Chain:
+        return self._prover.first
 
     async def final(self) -> Head:
         """Return the newest block that is final."""

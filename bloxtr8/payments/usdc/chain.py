@@ -7,7 +7,7 @@ callers, who look twice before they believe what costs money.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,12 +15,15 @@ import aiohttp
 from eth_typing import ChecksumAddress, HexStr
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3 import AsyncWeb3
 from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception, Web3RPCError
 from web3.types import FilterParams, TxParams
 
 from bloxtr8 import telemetry
+from bloxtr8.clock import Clock
 from bloxtr8.config import BaseChainSettings
+from bloxtr8.payments.breaker import Breaker, BreakerState
+from bloxtr8.payments.usdc.node_http import NodeHttp
 
 TRANSFER_TOPIC = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
 _BALANCE_OF = "0x" + keccak(text="balanceOf(address)")[:4].hex()
@@ -28,6 +31,9 @@ _TRANSFER_TOPICS = 3
 _WORD_BYTES = 32
 _RECIPIENTS_MAX = 500
 _LOGS_MAX = 10_000
+# A node's no to a transaction, and its errors and limits, which are about the node itself.
+_REFUSALS = (-32000, -32003)
+_NODE_FAILS = (-32603, -32005)
 
 T = TypeVar("T")
 # The library writes addresses of nodes, which often contain a key, and whole answers at DEBUG.
@@ -95,18 +101,22 @@ class Fees:
 
 
 class Chain:
-    """One node. All methods raise ChainUnavailable."""
+    """One node. All methods raise ChainUnavailable, at once while its breaker is open."""
 
-    def __init__(self, url: str, settings: BaseChainSettings) -> None:
+    def __init__(self, url: str, settings: BaseChainSettings, clock: Clock) -> None:
         timeout = aiohttp.ClientTimeout(
             total=settings.timeout_s, sock_connect=settings.connect_timeout_s
         )
         # No repetition inside: callers look again by themselves, and know when they may.
-        self._provider = AsyncHTTPProvider(
-            url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
-        )
+        self._provider = NodeHttp(url, timeout)
         self._eth = AsyncWeb3(self._provider).eth
         self._limit_s = settings.timeout_s
+        self._breaker = Breaker("BASE", clock)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is worth asking: it has not just failed again and again."""
+        return self._breaker.state is not BreakerState.OPEN
 
     async def close(self) -> None:
         await self._provider.disconnect()
@@ -212,7 +222,7 @@ class Chain:
             if "already known" not in str(error):
                 raise
 
-    async def _ask(self, call: Awaitable[T], *, refusable: bool = False) -> T:
+    async def _ask(self, call: Coroutine[Any, Any, T], *, refusable: bool = False) -> T:
         started, result = time.monotonic(), "unknown"
         try:
             found = await self._answer(call, refusable=refusable)
@@ -226,23 +236,31 @@ class Chain:
             )
         return found
 
-    async def _answer(self, call: Awaitable[T], *, refusable: bool) -> T:
+    async def _answer(self, call: Coroutine[Any, Any, T], *, refusable: bool) -> T:
+        if not self._breaker.allows():
+            call.close()
+            raise ChainUnavailable("CIRCUIT_OPEN")
         try:
             async with asyncio.timeout(self._limit_s):
-                return await call
+                found = await call
         except (BlockNotFound, TransactionNotFound):
+            self._breaker.succeeded()
             raise
         except Web3RPCError as error:
-            if refusable and _is_refusal(error):
+            answered = _code(error) not in _NODE_FAILS
+            (self._breaker.succeeded if answered else self._breaker.failed)()
+            if refusable and _code(error) in _REFUSALS:
                 raise Rejected(_words(error)) from None
             raise ChainUnavailable(_words(error)) from None
         except (aiohttp.ClientError, TimeoutError, OSError, Web3Exception, ValueError) as error:
+            self._breaker.failed()
             raise ChainUnavailable(type(error).__name__) from None
+        self._breaker.succeeded()
+        return found
 
 
-def _is_refusal(error: Web3RPCError) -> bool:
-    # -32603 and the limits are about the node, not about the transaction.
-    return _body(error).get("code") in (-32000, -32003)
+def _code(error: Web3RPCError) -> Any:
+    return _body(error).get("code")
 
 
 def _words(error: Web3RPCError) -> str:

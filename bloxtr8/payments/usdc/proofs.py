@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 
 class Prover:
-    """`chains`: the first is read, all have to agree."""
+    """`chains`: the first that answers is read, all have to agree."""
 
     def __init__(self, chains: Sequence[Chain], network: Network, policy: DepthPolicy) -> None:
         assert chains, "there is a node to ask"
@@ -36,14 +36,15 @@ class Prover:
 
     @property
     def first(self) -> Chain:
-        return self._chains[0]
+        """The node to read: one that fails is passed over for a while, if another is there."""
+        return next((chain for chain in self._chains if chain.answers), self._chains[0])
 
     @property
     def policy(self) -> DepthPolicy:
         return self._policy
 
     async def view(self) -> View:
-        """Return what the first node sees. Raises ChainUnavailable."""
+        """Return what the node that is read sees. Raises ChainUnavailable."""
         return await _view(self.first)
 
     async def prove(self, transfer: TransferLog, stake_minor: int) -> Verdict:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bloxtr8 import telemetry
+from bloxtr8.payments import operations
 from bloxtr8.payments.operations import REFUNDS, Kind, Operation
 from bloxtr8.payments.rails import (
     Absent,
@@ -24,10 +25,11 @@ from bloxtr8.payments.rails import (
 )
 from bloxtr8.payments.screening.risk import Risk, Screening, strictest
 from bloxtr8.payments.usdc import deposits
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
+from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.custody import Custody, Transfer
 from bloxtr8.payments.usdc.deposits import Account, State, Status
 from bloxtr8.payments.usdc.networks import lower
+from bloxtr8.payments.usdc.proofs import Prover
 from bloxtr8.payments.usdc.store import AccountStore
 from bloxtr8.payments.usdc.watcher import Watcher
 
@@ -65,7 +67,7 @@ class Parts:
     custody: Custody
     accounts: AccountStore
     watcher: Watcher
-    chain: Chain
+    prover: Prover
     screens: Screens
     wallets: WalletBook
 
@@ -77,7 +79,7 @@ class UsdcRail:
         self._custody = parts.custody
         self._accounts = parts.accounts
         self._watcher = parts.watcher
-        self._chain = parts.chain
+        self._prover = parts.prover
         self._screens = parts.screens
         self._wallets = parts.wallets
         self._livemode = livemode
@@ -88,7 +90,7 @@ class UsdcRail:
             return made
         try:
             # From here on: nobody could know the address before.
-            first = (await self._chain.latest()).number
+            first = (await self._prover.first.latest()).number
         except ChainUnavailable as error:
             return Unknown(f"CHAIN: {error}")
         account = await self._accounts.open(
@@ -140,9 +142,9 @@ class UsdcRail:
         try:
             to = await self._refund_wallet(operation, account)
         except ChainUnavailable as error:
-            return Unknown(f"CHAIN: {error}")
+            return Unknown(f"CHAIN: {error}", asked=False)
         if to is None:
-            return Unknown(REFUND_WALLET_NEEDED)
+            return Unknown(REFUND_WALLET_NEEDED, asked=False)
         return await self._move(operation, to)
 
     async def look_up(self, operation: Operation) -> LookUpOutcome:
@@ -218,7 +220,7 @@ class UsdcRail:
         Raises ChainUnavailable.
         """
         senders = _senders_of(account, operation)
-        if len(senders) == 1 and not await self._chain.is_contract(senders[0]):
+        if len(senders) == 1 and not await self._prover.first.is_contract(senders[0]):
             sender = senders[0]
             screening = await self._screens.screen(sender, fresh=True)
             approved = await self._wallets.is_approved(operation.operation_id, sender)
@@ -231,10 +233,10 @@ class UsdcRail:
 
     async def _move(self, operation: Operation, to: str) -> MovementOutcome:
         try:
-            if await self._chain.is_contract(to):
+            if await self._prover.first.is_contract(to):
                 return _refused(operation, WALLET_IS_CONTRACT)
         except ChainUnavailable as error:
-            return Unknown(f"CHAIN: {error}")
+            return Unknown(f"CHAIN: {error}", asked=False)
         stopped = await self._stopped(operation, to)
         if stopped is not None:
             return stopped
@@ -252,13 +254,13 @@ class UsdcRail:
             return None
         if not screening.complete:
             # Asked again with the next try, until somebody knows.
-            return Unknown("SCREENING_INCOMPLETE")
+            return Unknown("SCREENING_INCOMPLETE", asked=False)
         return _refused(operation, f"WALLET_RISK_{screening.risk.value}")
 
 
 def _refused(operation: Operation, code: str) -> Failed:
     """Nothing has happened for certain only while custody was never asked."""
-    return Failed(code, nothing_happened=operation.attempts <= 1)
+    return Failed(code, nothing_happened=operations.never_asked(operation))
 
 
 def _end(account: Account) -> deposits.Step:

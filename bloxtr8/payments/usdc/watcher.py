@@ -43,10 +43,17 @@ class Arrivals(Protocol):
 
 @dataclass(slots=True)
 class _Reading:
-    """`places`: (transaction, block) as logs name them; `transfers` as receipts confirm them."""
+    """`places`: (transaction, block) as logs name them; `transfers` as receipts confirm them.
 
+    `listed_to`: the last block whose logs were read, `read_to` whose receipts all were too. Less
+    than was asked for when there was `silence`.
+    """
+
+    listed_to: int
+    read_to: int
     places: set[tuple[str, int]] = field(default_factory=set)
     transfers: list[TransferLog] = field(default_factory=list)
+    silence: ChainUnavailable | None = None
 
 
 class Watcher:
@@ -85,7 +92,10 @@ class Watcher:
             await asyncio.sleep(pause_s)
 
     async def step(self) -> None:
-        """Read what is new, then accept what is proven. Raises ChainUnavailable."""
+        """Read what is new, then accept what is proven.
+
+        Raises ChainUnavailable, after it has done what could be done.
+        """
         view = await self._prover.view()
         cursor = await self._store.cursor()
         if cursor is None:
@@ -95,10 +105,12 @@ class Watcher:
         first = max(0, min(cursor, view.latest) - REREAD_BLOCKS + 1)
         last = min(view.latest, first + self._log_blocks * _CHUNKS_MAX - 1)
         read = await self._read(await self._store.watched(), first, last)
-        await self._check_missing(read.places, first, last)
-        if last > cursor:
-            await self._store.set_cursor(last)
+        await self._check_missing(read.places, first, read.listed_to)
+        if read.read_to > cursor:
+            await self._store.set_cursor(read.read_to)
         await self._accept_ready(view, await self._store.waiting())
+        if read.silence is not None:
+            raise read.silence
 
     async def reread(self, address: str) -> tuple[Account, bool]:
         """Read everything that ever came to one address again; before an account is closed.
@@ -110,6 +122,8 @@ class Watcher:
         view = await self._prover.view()
         balance = await self._chain.token_balance(self._usdc, address)
         read = await self._read([address], account.first_block, view.latest)
+        if read.silence is not None:
+            raise read.silence
         await self._accept_ready(view, [await self._found(address)])
         reported = sum(
             entry.amount_minor
@@ -129,17 +143,37 @@ class Watcher:
     async def _read(self, addresses: Iterable[str], first: int, last: int) -> "_Reading":
         """Take in the transfers of some blocks; return what was there."""
         watched = sorted(addresses)
-        reading = _Reading()
+        reading = _Reading(first - 1, first - 1)
         for start in range(first, last + 1, self._log_blocks) if watched else ():
-            end = min(last, start + self._log_blocks - 1)
-            places = await self._chain.transfers_to(watched, start, end)
-            receipts = await asyncio.gather(*(self._receipt(*place) for place in places))
-            # A log without a receipt that says the same is not believed.
-            found = [entry for entry in receipts if entry is not None]
-            await self._take(set(watched), found)
-            reading.places.update(places)
-            reading.transfers += [entry for receipt in found for entry in receipt.transfers]
+            try:
+                await self._read_part(
+                    watched, start, min(last, start + self._log_blocks - 1), reading
+                )
+            except ChainUnavailable as error:
+                reading.silence = error
+                return reading
+        reading.listed_to = reading.read_to = last
         return reading
+
+    async def _read_part(
+        self, watched: list[str], first: int, last: int, reading: "_Reading"
+    ) -> None:
+        """Raises ChainUnavailable when something is missing, with what is there taken in: a node
+        that fails now and then must not hold up all payments for one."""
+        places = await self._chain.transfers_to(watched, first, last)
+        reading.places.update(places)
+        reading.listed_to = last
+        receipts = await asyncio.gather(
+            *(self._receipt(*place) for place in places), return_exceptions=True
+        )
+        # A log without a receipt that says the same is not believed.
+        found = [entry for entry in receipts if isinstance(entry, Receipt)]
+        await self._take(set(watched), found)
+        reading.transfers += [entry for receipt in found for entry in receipt.transfers]
+        for missing in receipts:
+            if isinstance(missing, BaseException):
+                raise missing
+        reading.read_to = last
 
     async def _receipt(self, tx_hash: str, block_number: int) -> Receipt | None:
         async with self._slots:

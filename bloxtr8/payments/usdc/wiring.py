@@ -82,7 +82,7 @@ def put_together(
     """
     base = settings.base
     network = Network.of(base)
-    nodes = [Chain(url.get_secret_value(), base) for url in base.rpc_urls]
+    nodes = [Chain(url.get_secret_value(), base, clock) for url in base.rpc_urls]
     prover = Prover(nodes, network, DepthPolicy.of(base))
     accounts = PostgresAccounts(store, base.chain_id, clock, on_work)
     closing: list[Close] = [node.close for node in nodes]
@@ -105,7 +105,7 @@ def put_together(
     screening, screeners = _screening(settings, clock)
     closing += [screener.close for screener in screeners]
     loops["usdc-watcher"] = lambda: leadership.lead(_WATCH, lambda: watcher.run(base.poll_s))
-    parts = Parts(custody, accounts, watcher, nodes[0], screening, PostgresWallets(clock))
+    parts = Parts(custody, accounts, watcher, prover, screening, PostgresWallets(clock))
     rail = UsdcRail(parts, livemode=settings.stripe.livemode)
     return UsdcParts(
         rail, watcher, accounts, prover, network, custody, sweeper, loops, tuple(closing)

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bloxtr8.payments.breaker import FAILURES_MAX, PAUSE
+from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.deposits import Paid, Seen, State, Stray, Vanished
 from bloxtr8.sandbox.chain import LocalChain
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
 from bloxtr8.sandbox.chain.rpc import Lies
+from bloxtr8.sandbox.faults import Fault, FaultRule
 from tests.integration.usdc.world import DUE, World
 
 
@@ -89,3 +92,29 @@ async def test_two_deposits_of_one_block_through_a_reorganisation(both: World, d
     assert (after.state, after.received_minor, len(after.deposits)) == (State.PAID, DUE, 2)
     assert len(both.facts(Paid)) == 1
     assert both.facts(Stray) == both.facts(Vanished) == []
+
+
+async def test_a_node_that_fails_is_passed_over_for_a_while_and_money_waits_for_it(
+    both: World, local: LocalChain
+) -> None:
+    account = await both.account()
+    await both.watcher.step()
+    both.pay(account.address, DUE)
+    both.finalize()
+    failing = FaultRule("*", Fault.ERROR_BEFORE, times=FAILURES_MAX)
+    local.faults.add(failing)
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(ChainUnavailable):
+            await both.nodes[0].latest()
+    assert local.faults.rules == (), "each of them was asked"
+    with pytest.raises(ChainUnavailable, match="CIRCUIT_OPEN"):
+        await both.nodes[0].latest()
+    assert both.prover.first is both.nodes[1]
+    await both.watcher.step()
+    assert both.facts(Seen), "the other node is read"
+    assert both.facts(Paid) == [], "and does not decide alone"
+    both.clock.advance(PAUSE)
+    assert both.prover.first is both.nodes[0]
+    assert await both.nodes[0].latest(), "one call goes out to try"
+    await both.watcher.step()
+    assert len(both.facts(Paid)) == 1

@@ -262,7 +262,7 @@ async def test_payout_waits_while_nobody_can_tell(
 ) -> None:
     world.fund_hot(DUE)
     screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=2))
-    assert await rail.payout(payout()) == Unknown("SCREENING_INCOMPLETE")
+    assert await rail.payout(payout()) == Unknown("SCREENING_INCOMPLETE", asked=False)
     assert isinstance(await rail.payout(payout()), Pending)
 
 
@@ -280,7 +280,7 @@ async def test_refund_to_a_risky_sender_needs_a_proven_wallet(
     await swept(world)
     screening.know(BUYER, "high")
     wanted = refund_of(receipt)
-    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED)
+    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
     other = people.named("buyer-2").address.lower()
     world.wallet.refund["buyer"] = other
     assert isinstance(await rail.refund(wanted), Pending)
@@ -296,7 +296,7 @@ async def test_refund_to_a_sanctioned_sender_is_frozen_whatever_was_proven(
     world.wallet.refund["buyer"] = people.named("buyer-2").address.lower()
     wanted = refund_of(receipt)
     world.wallet.approved.add((wanted.operation_id, BUYER))
-    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED)
+    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
 
 
 async def test_refund_of_two_senders_needs_a_proven_wallet(world: World, rail: UsdcRail) -> None:
@@ -308,7 +308,7 @@ async def test_refund_of_two_senders_needs_a_proven_wallet(world: World, rail: U
     found = await rail.look_up(intent)
     assert isinstance(found, Instrument)
     assert found.receipt is not None
-    assert await rail.refund(refund_of(found.receipt)) == Unknown(REFUND_WALLET_NEEDED)
+    assert await rail.refund(refund_of(found.receipt)) == Unknown(REFUND_WALLET_NEEDED, asked=False)
 
 
 async def test_stray_refund_goes_to_whoever_sent_it(world: World, rail: UsdcRail) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from bloxtr8.payments.usdc import deposits
+from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.deposits import (
     Paid,
     Partial,
@@ -17,6 +18,7 @@ from bloxtr8.payments.usdc.deposits import (
 from bloxtr8.sandbox.chain import LocalChain
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
+from bloxtr8.sandbox.faults import Fault, FaultRule
 from tests.integration.usdc.world import DUE, USDC, World
 
 
@@ -257,3 +259,28 @@ async def test_token_that_takes_a_fee_is_never_credited() -> None:
     assert fact.deposit.reason == "SHORT_BALANCE"
     await world.close()
     await local.stop()
+
+
+async def test_one_question_without_an_answer_does_not_hold_up_the_others(world: World) -> None:
+    accounts = [await world.account() for _ in range(5)]
+    await world.watcher.step()
+    start = await world.accounts.cursor()
+    for account in accounts:
+        world.pay(account.address, DUE)
+    world.finalize()
+    world.local.faults.add(FaultRule("RPC eth_getTransactionReceipt", Fault.ERROR_BEFORE))
+    with pytest.raises(ChainUnavailable):
+        await world.watcher.step()
+    assert len(world.facts(Paid)) == len(accounts) - 1
+    assert await world.accounts.cursor() == start, "what is missing is read again"
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == len(accounts)
+    assert await world.accounts.cursor() == world.local.chain.head.number
+
+
+async def test_an_account_is_not_closed_while_something_is_missing(world: World) -> None:
+    account = await world.account()
+    world.pay(account.address, DUE)
+    world.local.faults.add(FaultRule("RPC eth_getTransactionReceipt", Fault.ERROR_BEFORE))
+    with pytest.raises(ChainUnavailable):
+        await world.watcher.reread(account.address)

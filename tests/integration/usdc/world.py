@@ -105,7 +105,7 @@ class World:
             timeout_s=1.0,
         )
         self.network = Network.of(self.settings)
-        nodes = [Chain(node.rpc_url, self.settings) for node in (local, *witnesses)]
+        nodes = [Chain(node.rpc_url, self.settings, self.clock) for node in (local, *witnesses)]
         self.nodes = nodes
         self.chain = nodes[0]
         self.prover = Prover(nodes, self.network, DepthPolicy.of(self.settings))
@@ -145,7 +145,7 @@ class World:
             custody=self.custody,
             accounts=self.accounts,
             watcher=self.watcher,
-            chain=self.chain,
+            prover=self.prover,
             screens=screens.service,
             wallets=self.wallet,
         )

@@ -125,3 +125,33 @@ def test_impossible_operations_are_not_made(fields: dict[str, object]) -> None:
 def test_steps_that_do_not_exist_are_refused(wrong) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(AssertionError):
         wrong()
+
+
+def test_while_nobody_was_asked_the_key_stays_fresh() -> None:
+    now, operation = NOW, made(Kind.REFUND)
+    for _ in range(5):
+        operation = operations.claim(operation, "a", now)
+        assert operations.never_asked(operation)
+        operation = operations.doubt(operation, "a wallet is missing", now, asked=False)
+        assert (operation.status, operation.sent_at) == (Status.UNKNOWN, None)
+        now += timedelta(days=1)
+        assert operations.may_repeat(operation, now)
+
+
+def test_from_the_first_try_that_asked_the_key_ages() -> None:
+    waiting = operations.doubt(operations.claim(made(), "a", NOW), "wallet", NOW, asked=False)
+    sent_at = NOW + timedelta(days=2)
+    asked = operations.doubt(operations.claim(waiting, "a", sent_at), "time-out", sent_at)
+    again = operations.claim(asked, "a", sent_at)
+    assert not operations.never_asked(again)
+    # Whatever is missing from now on does not undo it.
+    missing = operations.doubt(again, "wallet", sent_at, asked=False)
+    assert missing.sent_at == sent_at
+    assert not operations.may_repeat(missing, sent_at + operations.REPEATABLE)
+
+
+def test_a_try_that_nobody_came_back_from_may_have_asked() -> None:
+    lost = operations.claim(made(), "a", NOW)
+    taken_up = operations.claim(lost, "b", NOW + operations.LEASE)
+    assert not operations.never_asked(taken_up)
+    assert operations.doubt(taken_up, "wallet", NOW, asked=False).sent_at == NOW
