@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from bloxtr8.escrow import states
 from bloxtr8.ledger.check import check
-from bloxtr8.store import database
-from tests.integration.faults.crowd import Crowd
+from tests.integration.faults.crowd import Crowd, waiting_for_staff
 from tests.integration.faults.trade import Trade
 
 _UNDECIDED = frozenset({states.FUNDS_REVIEW, states.DISPUTED})
@@ -31,7 +30,7 @@ async def check_all(
     by_escrow: dict[str, list[Movement]] = defaultdict(list)
     for movement in moved:
         by_escrow[movement.escrow_id].append(movement)
-    waiting = await _waiting_for_staff()
+    waiting = await waiting_for_staff()
     for trade in crowd.trades.values():
         i2_money_adds_up(trade)
         i3_each_effect_once(trade, by_escrow[trade.escrow_id], received.get(trade.escrow_id, 0))
@@ -68,15 +67,6 @@ def _has_an_end(trade: Trade, has_task: bool) -> None:
     escrow = trade.escrow
     for_a_person = escrow.HasField("hold") or escrow.state in _UNDECIDED or has_task
     assert trade.has_ended or for_a_person, _about(trade, "it never ends")
-
-
-async def _waiting_for_staff() -> frozenset[str]:
-    """Return the escrows that somebody has to look at, by themselves or by an operation."""
-    rows = await database.fetch(
-        "SELECT t.subject_id AS subject, o.escrow_id::text AS escrow_id FROM staff_tasks t "
-        "LEFT JOIN payment_operations o ON o.operation_id::text = t.subject_id::text"
-    )
-    return frozenset(str(row["escrow_id"] or row["subject"]) for row in rows)
 
 
 def _about(trade: Trade, what: str) -> str:

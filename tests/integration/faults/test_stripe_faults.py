@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.integration.faults.checks import check_all
+from tests.integration.faults.loop import run_timeless
 from tests.integration.faults.modes import LONG_RUNS, MODES, SEED, Mode
 from tests.integration.faults.stripe import stripe_crowd
 
@@ -41,13 +42,13 @@ async def _run(dsn: str, mode: Mode, runs: int, seed: int) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES, ids=str)
-async def test_whole_trades(postgres_dsn: str, mode: Mode) -> None:
-    await _run(postgres_dsn, mode, mode.runs, SEED)
+def test_whole_trades(postgres_dsn: str, mode: Mode) -> None:
+    run_timeless(_run(postgres_dsn, mode, mode.runs, SEED))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(LONG_RUNS // _PART))
 @pytest.mark.parametrize("mode", MODES, ids=str)
-async def test_whole_trades_in_the_long_run(postgres_dsn: str, mode: Mode, part: int) -> None:
-    await _run(postgres_dsn, mode, _PART, SEED + part + 1)
+def test_whole_trades_in_the_long_run(postgres_dsn: str, mode: Mode, part: int) -> None:
+    run_timeless(_run(postgres_dsn, mode, _PART, SEED + part + 1))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.faults.checks import check_all
+from tests.integration.faults.loop import run_timeless
 from tests.integration.faults.modes import LONG_RUNS, MODES, SEED, Mode
 from tests.integration.faults.usdc import usdc_crowd
 
@@ -50,15 +51,15 @@ async def _run(dsn: str, folder: Path, mode: Mode, runs: int, seed: int) -> None
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES, ids=str)
-async def test_whole_trades(postgres_dsn: str, tmp_path: Path, mode: Mode) -> None:
-    await _run(postgres_dsn, tmp_path, mode, min(mode.runs, _RUNS_MAX), SEED)
+def test_whole_trades(postgres_dsn: str, tmp_path: Path, mode: Mode) -> None:
+    run_timeless(_run(postgres_dsn, tmp_path, mode, min(mode.runs, _RUNS_MAX), SEED))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(LONG_RUNS // _PART))
 @pytest.mark.parametrize("mode", MODES, ids=str)
-async def test_whole_trades_in_the_long_run(
+def test_whole_trades_in_the_long_run(
     postgres_dsn: str, tmp_path: Path, mode: Mode, part: int
 ) -> None:
-    await _run(postgres_dsn, tmp_path, mode, _PART, SEED + part + 1)
+    run_timeless(_run(postgres_dsn, tmp_path, mode, _PART, SEED + part + 1))
