@@ -76,8 +76,8 @@ class BaseChainSettings(BaseModel):
 
     rpc_urls: list[SecretStr] = Field(
         default_factory=list,
-        description="of the chain, often with a key in them; the first is read, all have to "
-        "agree before money counts",
+        description="of the chain, often with a key in them; the first that answers is read, "
+        "all have to agree before money counts",
     )
     chain_id: int = Field(8453, ge=1, description="8453 Base, 84532 Base Sepolia")
     usdc_address: str = Field("", description="empty: the canonical contract of the chain")

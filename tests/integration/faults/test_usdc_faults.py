@@ -1,10 +1,8 @@
 """Chain, custodian, screening in every fault mode: whole trades by chance, one effect each.
 
-`BLOXTR8_FAULTS_SEED` is the seed of all runs. A chain computes each block, so a mode has a
-fifth of the runs that Stripe's have, or `BLOXTR8_FAULTS_USDC_RUNS` of them.
+`BLOXTR8_FAULTS_SEED` is the seed of all runs, `BLOXTR8_FAULTS_RUNS` their number in a main mode.
 """
 
-import os
 import time
 from pathlib import Path
 
@@ -28,7 +26,6 @@ _CALLS = {
     "RPC eth_getCode",
 }
 _PART = 500
-_RUNS_MAX = int(os.environ.get("BLOXTR8_FAULTS_USDC_RUNS", "40"))
 
 
 async def _run(dsn: str, folder: Path, mode: Mode, runs: int, seed: int) -> None:
@@ -52,7 +49,7 @@ async def _run(dsn: str, folder: Path, mode: Mode, runs: int, seed: int) -> None
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_whole_trades(postgres_dsn: str, tmp_path: Path, mode: Mode) -> None:
-    run_timeless(_run(postgres_dsn, tmp_path, mode, min(mode.runs, _RUNS_MAX), SEED))
+    run_timeless(_run(postgres_dsn, tmp_path, mode, mode.runs, SEED))
 
 
 @pytest.mark.long
