@@ -106,7 +106,13 @@ class PayoutMethods:
 
         Raises UpstreamUnavailable.
         """
-        account = await self._accounts.create(str(actor.id))
+        begun = await database.fetchrow(
+            "SELECT external_ref FROM payout_methods WHERE user_id = $1 AND kind = $2"
+            " AND status = 'PENDING' AND disabled_at IS NULL ORDER BY created_at DESC LIMIT 1",
+            actor.id,
+            STRIPE_ACCOUNT,
+        )
+        account = begun["external_ref"] if begun else await self._accounts.create(str(actor.id))
         origin = self._settings.web.public_url.rstrip("/")
         page = f"{origin}/settings/payouts"
         return OpenedAccount(

@@ -22,22 +22,33 @@ class StripeAccounts:
         self, settings: StripeSettings, clock: Clock, limits: CallLimits | None = None
     ) -> None:
         self._calls = StripeCalls(settings, clock, limits)
+        self._clock = clock
 
     async def close(self) -> None:
         await self._calls.close()
 
     async def create(self, user_id: str) -> str:
-        """Return the account of a user; asked again within a day it is the same one."""
+        """Return the account of a user; asked again within a day it is the same one.
+
+        Stripe keeps an error of its own under the key for that day, too. Rather than shut a seller
+        out that long, a new key is used each hour then: at worst an account without an owner
+        stays behind, through which nobody is ever paid. A time-out never leads to a new key.
+        """
+        answer = await self._create(user_id, f"acct:{user_id}")
+        if isinstance(answer, Unknown) and answer.reason.startswith("HTTP_5"):
+            answer = await self._create(user_id, f"acct:{user_id}:{self._clock.now():%Y%m%d%H}")
+        return _text(answer, "id")
+
+    async def _create(self, user_id: str, idempotency_key: str) -> JSON | Failed | Unknown:
         params: Any = {
             "type": "express",
             "capabilities": {"transfers": {"requested": True}},
             "metadata": {"user_id": user_id},
         }
-        key: Any = {"idempotency_key": f"acct:{user_id}"}
-        answer = await self._calls.ask(
+        key: Any = {"idempotency_key": idempotency_key}
+        return await self._calls.ask(
             "account_create", lambda: self._calls.v1.accounts.create_async(params, key)
         )
-        return _text(answer, "id")
 
     async def onboarding(self, account: str, return_url: str, refresh_url: str) -> str:
         """Return the page on which the seller completes the account; it can be opened once."""

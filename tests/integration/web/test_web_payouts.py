@@ -106,6 +106,18 @@ async def test_a_seller_is_onboarded_by_stripe(world: World, stripe: StripeStand
     assert [entry["status"] for entry in await listed(world, seller)] == ["PENDING"]
 
 
+async def test_an_error_that_stripe_keeps_shuts_no_seller_out(
+    world: World, stripe: StripeStandIn
+) -> None:
+    seller = await world.person()
+    stripe.faults.add(FaultRule("POST /v1/accounts", Fault.ERROR_STICKY))
+    first = await add(world, seller, {"kind": "STRIPE_ACCOUNT"})
+    stripe.keys.clear()  # as a day later
+    again = await add(world, seller, {"kind": "STRIPE_ACCOUNT"})
+    assert again["method"]["id"] == first["method"]["id"]
+    assert len(stripe.world.objects["account"]) == 1
+
+
 def _raw(call: dict[str, Any]) -> bytes:
     return json.dumps(call).encode()
 
