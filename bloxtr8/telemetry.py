@@ -93,6 +93,7 @@ HOT_WALLET_WEI = _gauge("hot_wallet_wei", "What the hot wallet has for fees")
 HOT_WALLET_USDC = _gauge("hot_wallet_usdc_minor", "What the hot wallet holds")
 HOT_WALLET_UNFINISHED = _gauge("hot_wallet_unfinished", "Transactions reserved and not final")
 HOT_WALLET_GAS_LOW = _gauge("hot_wallet_gas_low", "1 while there is less than the settings want")
+NONCES_USED_ELSEWHERE = _gauge("nonces_used_elsewhere", "Our nonces in others' transactions")
 HOT_WALLET_OVER_FLOAT = _gauge("hot_wallet_over_float", "1 while more is warm than should be")
 
 # Reconciliation

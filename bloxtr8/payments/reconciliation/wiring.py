@@ -104,7 +104,7 @@ def _base_books(
     if isinstance(custody, HttpCustodian):
         words: CustodyWords = CustodianWords(custody, reader)
         return (BaseBooks(made.accounts, made.watcher, reader, words, clock),)
-    words = OnchainWords(PostgresOutgoing(), reader)
+    words = OnchainWords(PostgresOutgoing(clock), reader)
     return (
         BaseBooks(made.accounts, made.watcher, reader, words, clock),
         HotWalletBooks(reader),

@@ -86,7 +86,7 @@ class OnchainCustodian(OnchainRecords):
                 short = await self._shortage(order, hot)
                 if short:
                     # Nothing is reserved yet: a sweep or a person brings what is missing.
-                    return Unknown(short)
+                    return Unknown(short, asked=False)
             elif known.terms() != wanted.terms():
                 _log.error("transfer_with_other_terms", operation_id=order.operation_id)
                 return Unknown("TERMS_DIFFER")

@@ -81,6 +81,10 @@ class OutgoingStore(Protocol):
         """Return those whose key starts with `prefix`."""
         ...
 
+    async def report_foreign(self, outgoing: Outgoing) -> None:
+        """Tell people that its nonce was used for something that we did not send; once."""
+        ...
+
 
 class NumberStore(Protocol):
     async def number(self, reference: str) -> int:
@@ -97,6 +101,7 @@ class NumberStore(Protocol):
 class MemoryOutgoing:
     def __init__(self) -> None:
         self.kept: dict[str, Outgoing] = {}
+        self.foreign: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def reserve(self, wanted: Outgoing, mined_nonce: int) -> Outgoing:
@@ -127,6 +132,9 @@ class MemoryOutgoing:
 
     async def starting_with(self, prefix: str) -> Sequence[Outgoing]:
         return [entry for entry in self.kept.values() if entry.key.startswith(prefix)]
+
+    async def report_foreign(self, outgoing: Outgoing) -> None:
+        self.foreign.add(outgoing.key)
 
 
 class MemoryNumbers:

@@ -10,6 +10,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.payments.pg_store import PostgresStore
 from bloxtr8.payments.usdc.chain import TransferLog
 from bloxtr8.payments.usdc.deposits import Account, Change, Deposit, Fact, State, Status
+from bloxtr8.payments.usdc.store import WATCHED_PAGE
 from bloxtr8.payments.usdc.telling import tell
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction, to_json, transaction
@@ -31,6 +32,9 @@ UPDATE deposit_accounts SET state = $2, payment_ref = $3, deposits = $4, overful
   waiting = $6, newest_block = $7, accepted_minor = $8, updated_at = $9
 WHERE address = $1
 """
+# Others each time, where there are more than are taken at once: those that are stuck must not keep
+# the others waiting.
+_WAITING = "SELECT * FROM deposit_accounts WHERE waiting ORDER BY random() LIMIT $1"
 # Money that may be frozen stays where it came to; also what came after the escrow's end, whose
 # hold is gone by then. A sender whom nobody has screened yet may be listed.
 _UNSWEPT = """
@@ -47,7 +51,7 @@ WHERE e.state NOT IN ('AWAIT_FUNDS', 'FUNDS_REVIEW')
       SELECT s.risk FROM wallet_screenings s WHERE s.address = d -> 'transfer' ->> 'sender'
       ORDER BY s.asked_at DESC, s.id DESC LIMIT 1), 'SANCTIONED') = 'SANCTIONED'
   )
-ORDER BY a.updated_at LIMIT $1
+ORDER BY random() LIMIT $1
 """
 
 
@@ -103,15 +107,16 @@ class PostgresAccounts:
             self._on_work()
         return account, facts
 
-    async def watched(self) -> Sequence[str]:
-        rows = await database.fetch("SELECT address FROM deposit_accounts")
+    async def watched(self, after: str) -> Sequence[str]:
+        rows = await database.fetch(
+            "SELECT address FROM deposit_accounts WHERE address > $1 ORDER BY address LIMIT $2",
+            after,
+            WATCHED_PAGE,
+        )
         return [row["address"] for row in rows]
 
     async def waiting(self) -> Sequence[Account]:
-        rows = await database.fetch(
-            "SELECT * FROM deposit_accounts WHERE waiting ORDER BY updated_at LIMIT $1", _LISTED_MAX
-        )
-        return [_account(row) for row in rows]
+        return [_account(row) for row in await database.fetch(_WAITING, _LISTED_MAX)]
 
     async def settled(self, first_block: int) -> Sequence[Account]:
         rows = await database.fetch(

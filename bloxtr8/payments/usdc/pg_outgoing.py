@@ -4,10 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from bloxtr8.clock import Clock
 from bloxtr8.payments.usdc.outgoing import Outgoing, Stage
-from bloxtr8.store import database
+from bloxtr8.store import database, staff_tasks
 from bloxtr8.store.database import to_json, transaction
 
+# A staff task: whoever has the key can take all that it holds. Before everything else.
+KEY_USED_ELSEWHERE = "KEY_USED_ELSEWHERE"
+_FIRST = 100
 # Advisory locks: nonces of one signer, and numbers, are given one after the other.
 _NONCES = 0x626C_6F78
 _NUMBERS = 0x626C_6F78_0011
@@ -28,6 +32,9 @@ WHERE key = $1 AND nonce = $7 AND data = $8 AND recipient_contract = $9
 
 
 class PostgresOutgoing:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     async def reserve(self, wanted: Outgoing, mined_nonce: int) -> Outgoing:
         async with transaction() as tx:
             await tx.execute(
@@ -80,8 +87,10 @@ class PostgresOutgoing:
 
     async def unfinished(self, limit: int) -> Sequence[Outgoing]:
         rows = await database.fetch(
+            # Each signer's first before anybody's second: of many that are stuck, none keeps the
+            # other signers from their turn.
             "SELECT * FROM chain_transactions WHERE stage = 'RESERVED'"
-            " ORDER BY signer, nonce LIMIT $1",
+            " ORDER BY row_number() OVER (PARTITION BY signer ORDER BY nonce), random() LIMIT $1",
             limit,
         )
         return [_outgoing(row) for row in rows]
@@ -91,6 +100,14 @@ class PostgresOutgoing:
             "SELECT * FROM chain_transactions WHERE starts_with(key, $1) ORDER BY nonce", prefix
         )
         return [_outgoing(row) for row in rows]
+
+    async def report_foreign(self, outgoing: Outgoing) -> None:
+        subject = f"{outgoing.signer}:{outgoing.nonce}"
+        task = staff_tasks.Task(
+            KEY_USED_ELSEWHERE, "chain_transaction", subject, None, priority=_FIRST
+        )
+        async with transaction() as tx:
+            await staff_tasks.open_tasks(tx, [task], self._clock.now())
 
 
 class PostgresNumbers:

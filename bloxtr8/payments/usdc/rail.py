@@ -143,9 +143,7 @@ class UsdcRail:
             to = await self._refund_wallet(operation, account)
         except ChainUnavailable as error:
             return Unknown(f"CHAIN: {error}", asked=False)
-        if to is None:
-            return Unknown(REFUND_WALLET_NEEDED, asked=False)
-        return await self._move(operation, to)
+        return to if isinstance(to, Unknown) else await self._move(operation, to)
 
     async def look_up(self, operation: Operation) -> LookUpOutcome:
         if operation.kind in (Kind.INTENT, Kind.CANCEL):
@@ -214,22 +212,33 @@ class UsdcRail:
 
     # Money out.
 
-    async def _refund_wallet(self, operation: Operation, account: Account) -> str | None:
+    async def _refund_wallet(self, operation: Operation, account: Account) -> str | Unknown:
         """Return the wallet that money goes back to: the sender's own, else one proven since.
 
         Raises ChainUnavailable.
         """
         senders = _senders_of(account, operation)
-        if len(senders) == 1 and not await self._prover.first.is_contract(senders[0]):
-            sender = senders[0]
-            screening = await self._screens.screen(sender, fresh=True)
-            approved = await self._wallets.is_approved(operation.operation_id, sender)
-            if screening.clear or (approved and screening.risk is not Risk.SANCTIONED):
-                return sender
-            if screening.risk is Risk.SANCTIONED:
-                # Frozen: not to the sender, and to nobody else in their place.
-                return None
-        return await self._wallets.refund_wallet(operation.party_id or "")
+        risks = [await self._risk_of_sender(operation, sender) for sender in senders]
+        if Risk.SANCTIONED in risks:
+            # Frozen: not to the sender, and to nobody else in their place.
+            return Unknown(REFUND_WALLET_NEEDED, asked=False)
+        if Risk.UNKNOWN in risks:
+            # Who has not been screened may be listed.
+            return Unknown("SCREENING_INCOMPLETE", asked=False)
+        if risks == [Risk.LOW] and not await self._prover.first.is_contract(senders[0]):
+            return senders[0]
+        proven = await self._wallets.refund_wallet(operation.party_id or "")
+        return proven or Unknown(REFUND_WALLET_NEEDED, asked=False)
+
+    async def _risk_of_sender(self, operation: Operation, sender: str) -> Risk:
+        """Screen a sender afresh: LOW also when staff have approved them, UNKNOWN also when
+        somebody has not answered."""
+        screening = await self._screens.screen(sender, fresh=True)
+        if screening.risk is Risk.SANCTIONED:
+            return Risk.SANCTIONED
+        if await self._wallets.is_approved(operation.operation_id, sender):
+            return Risk.LOW
+        return screening.risk if screening.complete else Risk.UNKNOWN
 
     async def _move(self, operation: Operation, to: str) -> MovementOutcome:
         try:

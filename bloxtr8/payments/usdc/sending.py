@@ -55,6 +55,9 @@ class Sender:
         self._prover = prover
         self._network = network
         self._fee_max_wei = fee_max_wei
+        # Keys of those whose nonce was used at the last look, and of those believed to be lost.
+        self._suspects: set[str] = set()
+        self.foreign: set[str] = set()
 
     @property
     def chain(self) -> Chain:
@@ -84,12 +87,29 @@ class Sender:
         view = await self._prover.view()
         for tx_hash in reversed(outgoing.hashes):
             if await self.chain.receipt(tx_hash) is not None:
+                self._clear(outgoing)
                 return await self._settle(outgoing, tx_hash)
         if await self.chain.next_nonce(outgoing.signer) > outgoing.nonce:
-            # Mined by another of our nodes, or used by somebody with our key.
-            _log.warning("nonce_used", key=outgoing.key, nonce=outgoing.nonce)
+            await self._suspect(outgoing)
             return outgoing
+        self._clear(outgoing)
         return await self._broadcast(await self._version(outgoing, view), outgoing)
+
+    async def _suspect(self, outgoing: Outgoing) -> None:
+        """Mined just now, or used by somebody with our key: that is believed at the second look.
+
+        The nodes behind one address are not equally far.
+        """
+        key = outgoing.key
+        if key in self._suspects and key not in self.foreign:
+            _log.error("nonce_used", key=key, signer=outgoing.signer, nonce=outgoing.nonce)
+            await self.store.report_foreign(outgoing)
+            self.foreign.add(key)
+        self._suspects.add(key)
+
+    def _clear(self, outgoing: Outgoing) -> None:
+        self._suspects.discard(outgoing.key)
+        self.foreign.discard(outgoing.key)
 
     async def _settle(self, outgoing: Outgoing, tx_hash: str) -> Outgoing:
         """Take it as ended once all nodes say so, at the depth that its amount asks for."""

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from bloxtr8.payments.usdc.deposits import Account, Change, Fact, Status
 
+WATCHED_PAGE = 2_000
+
 
 class AccountStore(Protocol):
     async def open(self, account: Account) -> Account:
@@ -25,12 +27,18 @@ class AccountStore(Protocol):
         """Replace an account by what `change` makes of it, alone, and keep the facts to tell."""
         ...
 
-    async def watched(self) -> Sequence[str]:
-        """Return every address that money may come to, those of ended accounts too."""
+    async def watched(self, after: str) -> Sequence[str]:
+        """Return the addresses that money may come to, those of ended accounts too, in order.
+
+        The first WATCHED_PAGE of those after `after`.
+        """
         ...
 
     async def waiting(self) -> Sequence[Account]:
-        """Return the accounts with deposits that are seen and not accepted."""
+        """Return the accounts with deposits that are seen and not accepted.
+
+        Where they are too many for once, each has the same chance to be among them.
+        """
         ...
 
     async def settled(self, first_block: int) -> Sequence[Account]:
@@ -76,8 +84,8 @@ class MemoryAccounts:
             self.told += [Told(account.escrow_id, fact) for fact in facts]
             return account, facts
 
-    async def watched(self) -> Sequence[str]:
-        return list(self.accounts)
+    async def watched(self, after: str) -> Sequence[str]:
+        return sorted(address for address in self.accounts if address > after)[:WATCHED_PAGE]
 
     async def waiting(self) -> Sequence[Account]:
         return [entry for entry in self.accounts.values() if entry.with_status(Status.SEEN)]

@@ -79,6 +79,7 @@ class Sweeper:
         telemetry.HOT_WALLET_UNFINISHED.set(found.unfinished)
         telemetry.HOT_WALLET_GAS_LOW.set(low)
         telemetry.HOT_WALLET_OVER_FLOAT.set(rich)
+        telemetry.NONCES_USED_ELSEWHERE.set(len(self._sender.foreign))
         return found
 
     def forget(self) -> None:
@@ -86,6 +87,7 @@ class Sweeper:
         telemetry.HOT_WALLET_UNFINISHED.set(0)
         telemetry.HOT_WALLET_GAS_LOW.set(False)
         telemetry.HOT_WALLET_OVER_FLOAT.set(False)
+        telemetry.NONCES_USED_ELSEWHERE.set(0)
 
     async def _sweep(self, account: Account) -> None:
         number = await self._numbers.number_of(account.address)

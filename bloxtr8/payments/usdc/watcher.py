@@ -104,7 +104,7 @@ class Watcher:
         # A node that has fallen behind is read as far as it goes; the cursor never goes back.
         first = max(0, min(cursor, view.latest) - REREAD_BLOCKS + 1)
         last = min(view.latest, first + self._log_blocks * _CHUNKS_MAX - 1)
-        read = await self._read(await self._store.watched(), first, last)
+        read = await self._read_all(first, last)
         await self._check_missing(read.places, first, read.listed_to)
         if read.read_to > cursor:
             await self._store.set_cursor(read.read_to)
@@ -139,6 +139,18 @@ class Watcher:
         return account
 
     # What came.
+
+    async def _read_all(self, first: int, last: int) -> "_Reading":
+        """Take in the transfers to all addresses, so many at once; what one page lacks, all do."""
+        whole, after = _Reading(last, last), ""
+        while page := await self._store.watched(after):
+            part = await self._read(page, first, last)
+            whole.listed_to = min(whole.listed_to, part.listed_to)
+            whole.read_to = min(whole.read_to, part.read_to)
+            whole.places |= part.places
+            whole.silence = whole.silence or part.silence
+            after = page[-1]
+        return whole
 
     async def _read(self, addresses: Iterable[str], first: int, last: int) -> "_Reading":
         """Take in the transfers of some blocks; return what was there."""

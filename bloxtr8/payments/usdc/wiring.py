@@ -90,11 +90,11 @@ def put_together(
     custody: Custody
     sweeper: Sweeper | None = None
     if base.custody == ONCHAIN and not keys:
-        custody = OnchainRecords(PostgresOutgoing(), nodes[0], network)
+        custody = OnchainRecords(PostgresOutgoing(clock), nodes[0], network)
     elif base.custody == ONCHAIN:
         wallets = keys_of(settings)
         closing.append(wallets.close)
-        custody, own = _onchain(settings, wallets, prover, network)
+        custody, own = _onchain(settings, wallets, prover, network, clock)
         loops["usdc-sweeper"] = lambda: leadership.lead(_SWEEP, lambda: _sweep(own, accounts))
         sweeper = own
     else:
@@ -121,11 +121,11 @@ def keys_of(settings: Settings) -> Keys:
 
 
 def _onchain(
-    settings: Settings, wallets: Keys, prover: Prover, network: Network
+    settings: Settings, wallets: Keys, prover: Prover, network: Network, clock: Clock
 ) -> tuple[OnchainCustodian, Sweeper]:
     base = settings.base
     numbers = PostgresNumbers()
-    sender = Sender(PostgresOutgoing(), wallets, prover, network, fee_max_wei=base.fee_max_wei)
+    sender = Sender(PostgresOutgoing(clock), wallets, prover, network, fee_max_wei=base.fee_max_wei)
     custody = OnchainCustodian(numbers, sender, network)
     alarms = Alarms(base.gas_alert_wei, base.float_max_minor)
     return custody, Sweeper(sender, numbers, network, alarms)

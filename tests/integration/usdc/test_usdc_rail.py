@@ -175,7 +175,7 @@ def payout(to: str = SELLER, amount: int = DUE // 2) -> Operation:
 
 async def test_payout_and_refund_over_our_own_keys(world: World, rail: UsdcRail) -> None:
     receipt = await paid(world, rail)
-    assert await rail.payout(payout()) == Unknown("HOT_WALLET_SHORT"), "not swept yet"
+    assert await rail.payout(payout()) == Unknown("HOT_WALLET_SHORT", asked=False), "not swept yet"
     await swept(world)
     refund = operation(
         Kind.REFUND, ESCROW, DUE // 2, payment_ref=receipt.payment_ref, party_id="buyer"
@@ -300,6 +300,12 @@ async def test_refund_to_a_sanctioned_sender_is_frozen_whatever_was_proven(
 
 
 async def test_refund_of_two_senders_needs_a_proven_wallet(world: World, rail: UsdcRail) -> None:
+    wanted = await paid_by_two(world, rail)
+    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
+
+
+async def paid_by_two(world: World, rail: UsdcRail) -> Operation:
+    """Return the refund of a payment that came from two senders."""
     intent, address = await opened(world, rail)
     for wallet in ("one", "two"):
         world.pay(address, DUE // 2, wallet=wallet)
@@ -308,7 +314,45 @@ async def test_refund_of_two_senders_needs_a_proven_wallet(world: World, rail: U
     found = await rail.look_up(intent)
     assert isinstance(found, Instrument)
     assert found.receipt is not None
-    assert await rail.refund(refund_of(found.receipt)) == Unknown(REFUND_WALLET_NEEDED, asked=False)
+    await swept(world)
+    return refund_of(found.receipt)
+
+
+async def test_refund_of_two_senders_is_frozen_when_one_is_sanctioned(
+    world: World, rail: UsdcRail, screening: ScreeningStandIn
+) -> None:
+    wanted = await paid_by_two(world, rail)
+    other = people.named("buyer-2").address.lower()
+    world.wallet.refund["buyer"] = other
+    screening.know(people.named("two").address.lower(), "sanctioned")
+    assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
+    assert await world.balance(other) == 0
+
+
+async def test_refund_waits_while_a_sender_is_not_screened(
+    world: World, rail: UsdcRail, screening: ScreeningStandIn
+) -> None:
+    wanted = await paid_by_two(world, rail)
+    other = people.named("buyer-2").address.lower()
+    world.wallet.refund["buyer"] = other
+    screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=2))
+    assert await rail.refund(wanted) == Unknown("SCREENING_INCOMPLETE", asked=False)
+    assert await world.balance(other) == 0
+    assert isinstance(await rail.refund(wanted), Pending)
+    assert await world.balance(other) == DUE
+
+
+async def test_a_proven_wallet_is_screened_before_a_refund(
+    world: World, rail: UsdcRail, screening: ScreeningStandIn
+) -> None:
+    wanted = await paid_by_two(world, rail)
+    other = people.named("buyer-2").address.lower()
+    world.wallet.refund["buyer"] = other
+    screening.know(other, "high")
+    refused = await rail.refund(wanted)
+    assert isinstance(refused, Failed)
+    assert refused.code == "WALLET_RISK_HIGH"
+    assert await world.balance(other) == 0
 
 
 async def test_stray_refund_goes_to_whoever_sent_it(world: World, rail: UsdcRail) -> None:
