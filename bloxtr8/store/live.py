@@ -129,22 +129,21 @@ class Live:
             raise Unavailable(retry_after_s=_RETRY_AFTER_S) from None
 
     async def _run(self) -> None:
+        heard_before = False
         while self._count:
             try:
-                await self._hear()
+                await self._hear(heard_before)
             except Exception as error:
                 if not (database.is_transient(error) or isinstance(error, InterfaceError)):
                     raise
                 _log.warning("live_unheard", error=type(error).__name__)
             finally:
-                if self._hearing.is_set():
-                    self._hearing.clear()
-                    # What was said while nobody heard is not known.
-                    self._tell_all(EVERYTHING)
+                heard_before = heard_before or self._hearing.is_set()
+                self._hearing.clear()
             if self._count:
                 await asyncio.sleep(_RETRY_S)
 
-    async def _hear(self) -> None:
+    async def _hear(self, heard_before: bool) -> None:
         """Pass on what is said until the connection is lost or nobody listens."""
         connection = await database.connect()
         lost = asyncio.Event()
@@ -152,6 +151,9 @@ class Live:
         try:
             await connection.add_listener(CHANNEL, self._said)
             self._hearing.set()
+            if heard_before:
+                # Not before: what was said while nobody heard would be missed for good.
+                self._tell_all(EVERYTHING)
             while self._count and not lost.is_set():
                 try:
                     async with asyncio.timeout(_CHECK_S):

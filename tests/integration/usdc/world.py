@@ -102,7 +102,7 @@ class World:
             chain_id=local.chain.chain_id,
             usdc_address=people.USDC.hex,
             depths=depths or [],
-            timeout_s=1.0,
+            timeout_s=1.5,
         )
         self.network = Network.of(self.settings)
         nodes = [Chain(node.rpc_url, self.settings, self.clock) for node in (local, *witnesses)]
