@@ -1,5 +1,6 @@
 """Ways a trade can go, told so that together they reach every transition."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 _ATTEMPTS_MAX = 5
 # Back-off between two attempts at the provider is at most an hour.
 _NEXT_ATTEMPT = timedelta(hours=1, minutes=1)
+_MIRRORED_SECONDS_MAX = 30.0
+_POLL_SECONDS = 0.1
 _TRANSFERS = "POST /v1/transfers"
 _REFUNDS = "POST /v1/refunds"
 
@@ -266,3 +269,7 @@ class Teller:
         for attempt in range(1, _ATTEMPTS_MAX + 1):
             await self.heard(trade, body, attempt)
             self.stage.travel(_NEXT_ATTEMPT)
+        # Orders are judged by what the mirror shows, which comes after what is heard.
+        async with asyncio.timeout(_MIRRORED_SECONDS_MAX):
+            while not (await trade.read())["hold"]["active"]:  # noqa: ASYNC110 - over HTTP
+                await asyncio.sleep(_POLL_SECONDS)
