@@ -162,6 +162,8 @@ class UsdcBench:
         for _ in range(rounds):
             await self.custodian.vault.tick()
             self.chain.chain.mine(self.chain.chain.finality_depth + 1)
+            # It has to see that what it sent is final before it is asked.
+            await self.custodian.vault.tick()
             await self.later(hours=1, minutes=1)
 
     async def said(self) -> list[payments.PaymentEvent]:
