@@ -1,12 +1,14 @@
 """Messages that nothing could handle, for staff: looked at, sent again, discarded."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from bloxtr8.errors import AlreadyDecided, ConflictOfInterest, InvalidState
-from bloxtr8.market.dead_letters import Seen
+from bloxtr8.market.actors import Actor
+from bloxtr8.market.dead_letters import Row, Seen
 from bloxtr8.messaging import envelope, letters
 from bloxtr8.messaging.metadata import moment
 from bloxtr8.messaging.topics import TOPICS
@@ -23,6 +25,7 @@ from web.trading import id_of, told
 
 _TRACE_CHARACTERS_MAX = 8_000
 Status = Literal["OPEN", "REPLAYED", "DISCARDED"]
+Decision = Callable[[Transaction, Actor, Seen, str, datetime], Awaitable[Row]]
 
 
 class LetterList(Page):
@@ -113,22 +116,19 @@ async def read(call: Call) -> Reply:
 
 async def replay(call: Call) -> Reply:
     """Send a message again when the transaction commits; its ids make that safe."""
-    body: StaffAction = call.body
-    desk, seen = call.deps.dead_letters, await _open(call)
-
-    async def work(tx: Transaction) -> Reply:
-        row = await desk.replay(tx, actor_of(call), seen, body.reason, call.now)
-        return told(LetterOut(**_members(Seen(seen.letter, row))), 202)
-
-    return await once(call, work)
+    return await _decide(call, call.deps.dead_letters.replay)
 
 
 async def discard(call: Call) -> Reply:
+    return await _decide(call, call.deps.dead_letters.discard)
+
+
+async def _decide(call: Call, decision: Decision) -> Reply:
     body: StaffAction = call.body
-    desk, seen = call.deps.dead_letters, await _open(call)
+    seen = await _open(call)
 
     async def work(tx: Transaction) -> Reply:
-        row = await desk.discard(tx, actor_of(call), seen, body.reason, call.now)
+        row = await decision(tx, actor_of(call), seen, body.reason, call.now)
         return told(LetterOut(**_members(Seen(seen.letter, row))), 202)
 
     return await once(call, work)
