@@ -2,11 +2,12 @@
 
 from bloxtr8 import telemetry
 from bloxtr8.payments.rails import Absent, Confirmed, Failed, MovementOutcome, Pending, Unknown
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable
+from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.custody import DepositAddress, Transfer
 from bloxtr8.payments.usdc.deposits import Account, Deposit
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.outgoing import NumberStore, Outgoing, OutgoingStore, Stage
+from bloxtr8.payments.usdc.proofs import Prover
 from bloxtr8.payments.usdc.sending import Sender
 from bloxtr8.payments.usdc.watcher import Arrival
 
@@ -27,9 +28,9 @@ def transfer_call(to: str, amount_minor: int) -> str:
 class OnchainRecords:
     """Self-custody without its keys: what our records and the chain say; nothing is sent."""
 
-    def __init__(self, store: OutgoingStore, chain: Chain, network: Network) -> None:
+    def __init__(self, store: OutgoingStore, prover: Prover, network: Network) -> None:
         self._store = store
-        self._chain = chain
+        self._prover = prover
         self._usdc = network.usdc
 
     async def deposit_address(self, reference: str) -> DepositAddress | Failed | Unknown:
@@ -46,7 +47,7 @@ class OnchainRecords:
         """Compare the balance with what has to lie there: accepted, not swept, and new."""
         try:
             # The balance first: a sweep in between then makes it seem too high, never too low.
-            balance = await self._chain.token_balance(self._usdc, account.address)
+            balance = await self._prover.first.token_balance(self._usdc, account.address)
         except ChainUnavailable:
             return Arrival.UNKNOWN
         kept = max(0, account.accepted_minor - await self.swept_minor(account.address))
@@ -64,7 +65,7 @@ class OnchainRecords:
 
 class OnchainCustodian(OnchainRecords):
     def __init__(self, numbers: NumberStore, sender: Sender, network: Network) -> None:
-        super().__init__(sender.store, sender.chain, network)
+        super().__init__(sender.store, sender.prover, network)
         self._numbers = numbers
         self._sender = sender
 

@@ -52,7 +52,7 @@ class Sender:
     ) -> None:
         self.store = store
         self._keys = keys
-        self._prover = prover
+        self.prover = prover
         self._network = network
         self._fee_max_wei = fee_max_wei
         # Keys of those whose nonce was used at the last look, and of those believed to be lost.
@@ -61,7 +61,7 @@ class Sender:
 
     @property
     def chain(self) -> Chain:
-        return self._prover.first
+        return self.prover.first
 
     async def address(self, number: int | None) -> str:
         """Return the address of a wallet: None is the hot one, a number that of a deposit."""
@@ -84,7 +84,7 @@ class Sender:
         """Do the next thing for a reserved transaction, and return how it stands."""
         if outgoing.stage is not Stage.RESERVED:
             return outgoing
-        view = await self._prover.view()
+        view = await self.prover.view()
         for tx_hash in reversed(outgoing.hashes):
             if await self.chain.receipt(tx_hash) is not None:
                 self._clear(outgoing)
@@ -113,11 +113,11 @@ class Sender:
 
     async def _settle(self, outgoing: Outgoing, tx_hash: str) -> Outgoing:
         """Take it as ended once all nodes say so, at the depth that its amount asks for."""
-        ended = await self._prover.ended(tx_hash, outgoing.amount_minor)
+        ended = await self.prover.ended(tx_hash, outgoing.amount_minor)
         if ended is None:
             return outgoing
         if ended and outgoing.recipient:
-            verdict = await self._prover.prove_payout(
+            verdict = await self.prover.prove_payout(
                 tx_hash, outgoing.recipient, outgoing.amount_minor
             )
             if verdict is not Verdict.PROVEN:

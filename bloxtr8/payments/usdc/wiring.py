@@ -90,7 +90,7 @@ def put_together(
     custody: Custody
     sweeper: Sweeper | None = None
     if base.custody == ONCHAIN and not keys:
-        custody = OnchainRecords(PostgresOutgoing(clock), nodes[0], network)
+        custody = OnchainRecords(PostgresOutgoing(clock), prover, network)
     elif base.custody == ONCHAIN:
         wallets = keys_of(settings)
         closing.append(wallets.close)

@@ -7,6 +7,7 @@ import pytest
 from bloxtr8.payments.breaker import FAILURES_MAX, PAUSE
 from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.deposits import Paid, Seen, State, Stray, Vanished
+from bloxtr8.payments.usdc.watcher import Arrival
 from bloxtr8.sandbox.chain import LocalChain
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
@@ -113,6 +114,8 @@ async def test_a_node_that_fails_is_passed_over_for_a_while_and_money_waits_for_
     await both.watcher.step()
     assert both.facts(Seen), "the other node is read"
     assert both.facts(Paid) == [], "and does not decide alone"
+    waiting = await both.state(account.address)
+    assert await both.onchain.arrived(waiting, []) is Arrival.COMPLETE, "also for balances"
     both.clock.advance(PAUSE)
     assert both.prover.first is both.nodes[0]
     assert await both.nodes[0].latest(), "one call goes out to try"
