@@ -8,6 +8,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from bloxtr8.errors import Bloxtr8Error
+from web.problems import headers_of
 
 _POLICY = (
     "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self';"
@@ -86,10 +87,7 @@ def error_page(error: Bloxtr8Error) -> web.Response:
     response = page(
         error.title, f"Code: {error.code}", actions=(Link("Back", "/"),), status=error.status
     )
-    for name, value in error.members.get("headers", {}).items():
-        response.headers[name] = value
-    if "retry_after_s" in error.members:
-        response.headers["Retry-After"] = str(error.members["retry_after_s"])
+    response.headers.update(headers_of(error))
     return response
 
 

@@ -16,13 +16,16 @@ from bloxtr8.errors import (
     MalformedJson,
     MethodNotAllowed,
     NotFound,
+    RateLimited,
     Unavailable,
 )
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.store.database import is_transient
 from web import html
+from web.addresses import client_address
 from web.deps import DEPS
-from web.headers import is_shared
+from web.headers import ALLOWANCE, is_shared
+from web.limits import RateClass
 from web.problems import problem_response
 from web.routes import Route
 from web.trace import TRACEPARENT, trace_id, traceparent_for
@@ -31,6 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_TIMEOUT_S = 30.0
 _ADDRESS_CHARACTERS_MAX = 4096
+_HEAD_BYTES_MAX = 16 * 1024
 _CORS_METHODS = "GET, POST, PUT, PATCH, DELETE"
 _CORS_REQUEST = "Authorization, Content-Type, Idempotency-Key, If-Match, traceparent"
 _log = telemetry.get_logger(__name__)
@@ -80,8 +84,7 @@ async def answer_preflights(request: web.Request, handler: Handler) -> web.Strea
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn everything that is raised into a problem document; end what takes too long."""
     try:
-        if len(request.raw_path) > _ADDRESS_CHARACTERS_MAX:
-            raise BadHeader(f"An address may have {_ADDRESS_CHARACTERS_MAX} characters.")
+        _check_head(request)
         async with asyncio.timeout(None if is_stream(request) else REQUEST_TIMEOUT_S):
             return await handler(request)
     except (asyncio.CancelledError, ConnectionResetError):
@@ -89,7 +92,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        told = _of_http(error)
+        told = _counted(request, _of_http(error))
     except Bloxtr8Error as error:
         told = error
     except Exception as error:
@@ -106,6 +109,25 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 MIDDLEWARES: tuple[Any, ...] = (trace_and_measure, answer_preflights, tell_errors)
+
+
+def _check_head(request: web.Request) -> None:
+    """Raises BadHeader for an address or header fields that are too long."""
+    if len(request.raw_path) > _ADDRESS_CHARACTERS_MAX:
+        raise BadHeader(f"An address may have {_ADDRESS_CHARACTERS_MAX} characters.")
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > _HEAD_BYTES_MAX:
+        raise BadHeader(f"Header fields may have {_HEAD_BYTES_MAX} bytes together.")
+
+
+def _counted(request: web.Request, error: Bloxtr8Error) -> Bloxtr8Error:
+    """Return what is told of a request that goes nowhere: looking around is not free either."""
+    deps = request.app[DEPS]
+    address = client_address(request, deps.proxies)
+    try:
+        request[ALLOWANCE] = deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
+    except RateLimited as refusal:
+        return refusal
+    return error
 
 
 def _of_http(error: web.HTTPException) -> Bloxtr8Error:

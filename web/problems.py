@@ -10,6 +10,8 @@ from bloxtr8 import errors
 from bloxtr8.errors import Bloxtr8Error
 
 CONTENT_TYPE = "application/problem+json"
+# Seconds after which to try again where nobody knows better.
+_LATER_S = 5
 # Members that other parts of the answer use and the document does not show.
 _INTERNAL_MEMBERS = frozenset({"allowance", "headers"})
 
@@ -17,6 +19,8 @@ _INTERNAL_MEMBERS = frozenset({"allowance", "headers"})
 def problem(error: Bloxtr8Error, *, origin: str, path: str, trace_id: str) -> dict[str, Any]:
     """Return the problem document of `error`; `origin` is the public one, `path` the asked."""
     members = {k: v for k, v in error.members.items() if k not in _INTERNAL_MEMBERS}
+    if error.status == 503:
+        members.setdefault("retry_after_s", _LATER_S)
     return {
         "type": f"{origin}/problems/{error.code}",
         "title": error.title,
@@ -33,14 +37,7 @@ def problem(error: Bloxtr8Error, *, origin: str, path: str, trace_id: str) -> di
 def problem_response(error: Bloxtr8Error, *, origin: str, path: str, trace_id: str) -> web.Response:
     """Return the answer that tells `error`, with the headers that belong to it."""
     document = problem(error, origin=origin, path=path, trace_id=trace_id)
-    headers = dict(error.members.get("headers", {}))
-    if error.status == 503 and "retry_after_s" not in error.members:
-        headers["Retry-After"] = "5"
-    if "retry_after_s" in error.members:
-        headers["Retry-After"] = str(error.members["retry_after_s"])
-    allowance = error.members.get("allowance")
-    if allowance is not None:
-        headers |= allowance.headers()
+    headers = headers_of(error)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
@@ -49,6 +46,16 @@ def problem_response(error: Bloxtr8Error, *, origin: str, path: str, trace_id: s
         content_type=CONTENT_TYPE,
         headers=headers,
     )
+
+
+def headers_of(error: Bloxtr8Error) -> dict[str, str]:
+    """Return the header fields of a refusal, in whatever form it is told."""
+    headers = dict(error.members.get("headers", {}))
+    wait_s = error.members.get("retry_after_s", _LATER_S if error.status == 503 else None)
+    if wait_s is not None:
+        headers["Retry-After"] = str(wait_s)
+    allowance = error.members.get("allowance")
+    return headers if allowance is None else headers | allowance.headers()
 
 
 def error_classes() -> dict[str, type[Bloxtr8Error]]:

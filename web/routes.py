@@ -110,6 +110,11 @@ class Route:
         return self.method == "PATCH"
 
     @property
+    def limited(self) -> bool:
+        """Whether its callers are counted, here or by its handler."""
+        return self.rate is not None or self.path.startswith("/webhooks/")
+
+    @property
     def staff(self) -> bool:
         return self.who in (Who.SUPPORT, Who.MODERATOR, Who.ADMIN)
 

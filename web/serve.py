@@ -35,7 +35,8 @@ from web.problems import CONTENT_TYPE
 from web.routes import Reply, Route, Who
 from web.trace import TRACEPARENT
 
-# What unsigned callers are counted as; all others share the ceiling of their address.
+# What unsigned callers are counted as. For the rest: reading where the API is served to other
+# origins, and the ceiling of their address everywhere else.
 _UNSIGNED = {
     RateClass.READ: RateClass.READ_UNSIGNED,
     RateClass.AUTH: RateClass.AUTH,
@@ -124,14 +125,15 @@ def _identify(
         taken = deps.limiter.take_from(unsigned, address) if unsigned else ceiling
         request[ALLOWANCE] = taken
         return None
+    as_unsigned = _UNSIGNED.get(route.rate, RateClass.READ_UNSIGNED)
     try:
         identity = authenticate(request, deps.tokens, deps.settings, form_token=form.get("_csrf"))
     except Bloxtr8Error:
         # Counted also when the credential is refused: guessing is not free.
-        request[ALLOWANCE] = deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
+        request[ALLOWANCE] = deps.limiter.take_from(as_unsigned, address)
         raise
     if identity is None:
-        request[ALLOWANCE] = deps.limiter.take_from(RateClass.READ_UNSIGNED, address)
+        request[ALLOWANCE] = deps.limiter.take_from(as_unsigned, address)
         return None
     request[PRIVATE] = True
     request[ALLOWANCE] = deps.limiter.take(route.rate, identity.user_id)

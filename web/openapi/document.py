@@ -227,7 +227,7 @@ def _answers(route: Route, parts: _Parts) -> Json:
 
 def _headers_of(route: Route) -> list[str]:
     found = ["X-Request-Id"]
-    if route.rate is not None:
+    if route.limited:
         found += ["RateLimit", "RateLimit-Policy"]
     fields = route.answer.model_fields if route.answer else {}
     if "version" in fields:

@@ -131,7 +131,7 @@ def refusals(route: Route) -> list[type[Bloxtr8Error]]:
     found: set[type[Bloxtr8Error]] = {e.Bloxtr8Error, *route.errors}
     found |= _of_reading(route) | _of_caller(route)
     found |= {e.Unavailable, e.NotAcceptable}
-    if route.rate is not None or route.path.startswith("/webhooks/"):
+    if route.limited:
         found.add(e.RateLimited)
     if "{" in route.path:
         found.add(e.NotFound)

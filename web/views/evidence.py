@@ -101,7 +101,7 @@ ROUTES = (
         state,
         Who.PARTY,
         "Say something in a dispute",
-        RateClass.WRITE,
+        RateClass.MONEY,
         body=requests.Statement,
         answer=answers.Statement,
         status=201,

@@ -12,6 +12,7 @@ from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from web.call import Call
 from web.fields import money
+from web.limits import RateClass
 from web.openapi.document import VERSION
 from web.routes import Reply, Route, Who
 from web.system_answers import Meta, OutageSpan, QuoteIn, QuoteOut, Status
@@ -103,6 +104,7 @@ ROUTES = (
         quote,
         Who.ANYONE,
         "What a trade costs",
+        RateClass.WRITE,
         body=QuoteIn,
         answer=QuoteOut,
         errors=(AmountOutOfRange,),

@@ -201,8 +201,7 @@ def _signed_in(identity: Identity) -> SignedInAs:
 
 
 def _page(method: str, path: str, handler: Handler, who: Who, summary: str, **more: Any) -> Route:
-    rate = RateClass.AUTH if who is Who.ANYONE else RateClass.WRITE
-    return Route(method, path, handler, who, summary, rate, page=True, **more)
+    return Route(method, path, handler, who, summary, RateClass.AUTH, page=True, **more)
 
 
 ROUTES = (

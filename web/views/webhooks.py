@@ -26,6 +26,7 @@ from proto.bloxtr8.webhook.v1 import webhook_pb2 as webhook
 from web.addresses import client_address
 from web.body import read_raw
 from web.call import Call
+from web.headers import ALLOWANCE
 from web.limits import RateClass
 from web.routes import Handler, Reply, Route, Who
 from web.system_answers import Received
@@ -86,10 +87,10 @@ def _counted(call: Call, provider: str) -> Iterator[None]:
     except WebhookSignatureInvalid:
         WEBHOOKS.labels(provider, "unsigned").inc()
         address = client_address(call.request, call.deps.proxies)
-        call.deps.limiter.take_from(RateClass.HOOK_BAD, address)
+        call.request[ALLOWANCE] = call.deps.limiter.take_from(RateClass.HOOK_BAD, address)
         raise
     try:
-        call.deps.limiter.take(RateClass.HOOK_IN, provider)
+        call.request[ALLOWANCE] = call.deps.limiter.take(RateClass.HOOK_IN, provider)
     except RateLimited:
         WEBHOOKS.labels(provider, "limited").inc()
         raise

@@ -142,8 +142,8 @@ async def test_without_the_broker_stripe_must_call_again(world: World) -> None:
     world.process.publisher.silent = True
     body = event()
     answer = await world.client.post(PATH, data=body, headers=signed(body))
-    await problem(answer, 503, "unavailable")
-    assert "Retry-After" in answer.headers
+    document = await problem(answer, 503, "unavailable")
+    assert int(answer.headers["Retry-After"]) == document["retry_after_s"]
 
 
 async def test_unknown_providers_and_methods(world: World) -> None:
