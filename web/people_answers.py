@@ -138,7 +138,10 @@ class ExperienceOut(Answer):
 
 
 class Experiences(Answer):
+    """`complete` false: Roblox answered only in part."""
+
     items: list[ExperienceOut]
+    next_cursor: str | None
     complete: bool
 
 

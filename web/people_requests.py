@@ -71,7 +71,7 @@ class LinkClaim(Body):
     text: Annotated[str, text(20, 1_000)]
 
 
-class ExperienceList(Query):
+class ExperienceList(Page):
     source: Literal["USER", "GROUPS"] = "USER"
 
 

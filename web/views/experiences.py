@@ -1,12 +1,14 @@
 """Experiences: picked, looked up, and whether they are one's own."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from bloxtr8.market.experiences import Named
 from bloxtr8.roblox import verifications
 from bloxtr8.roblox.details import Details
 from bloxtr8.roblox.verifications import Verification
-from bloxtr8.store.database import fetch, transaction
+from bloxtr8.store.database import Transaction, fetch, transaction
+from web import pages
 from web.actors import actor_of
 from web.call import Call
 from web.limits import RateClass
@@ -18,15 +20,23 @@ from web.people_answers import (
     Verifications,
 )
 from web.people_requests import ExperienceList, FindExperience, Verify
-from web.routes import Reply, Route, Who
+from web.routes import KeyRule, Reply, Route, Who
+from web.submission import once
+from web.trading import told
 
 
 async def list_own(call: Call) -> Reply:
-    """The public experiences of the caller's Roblox account, or of its groups."""
+    """The public experiences of the caller's Roblox account, or of its groups, newest first."""
     query: ExperienceList = call.query
     user_id = UUID(call.caller.user_id)
     found = await call.deps.market.experiences.of_user(user_id, query.source)
-    return Reply(Experiences(items=await _shown(found.items), complete=found.complete))
+    last = pages.position(call)
+    newest_first = sorted(found.items, key=lambda item: item.universe_id, reverse=True)
+    rest = [item for item in newest_first if last is None or item.universe_id < int(last[0])]
+    shown, cursor = pages.cut(call, rest, lambda item: [str(item.universe_id)])
+    items = await _shown(shown)
+    answer = Experiences(items=items, next_cursor=cursor, complete=found.complete)
+    return Reply(answer, headers=pages.link(call, cursor))
 
 
 async def resolve(call: Call) -> Reply:
@@ -55,7 +65,12 @@ async def verify(call: Call) -> Reply:
     found = await call.deps.market.verify_ownership(
         actor_of(call), int(body.universe_id), fresh=body.fresh
     )
-    return Reply(verification_out(found))
+
+    async def work(_tx: Transaction) -> Reply:
+        # What was found is kept by then: asked again, it is found again.
+        return told(verification_out(found))
+
+    return await once(call, work)
 
 
 def verification_out(found: Verification) -> VerificationOut:
@@ -71,7 +86,7 @@ def verification_out(found: Verification) -> VerificationOut:
     )
 
 
-async def _shown(found: tuple[Details, ...]) -> list[ExperienceOut]:
+async def _shown(found: Sequence[Details]) -> list[ExperienceOut]:
     rows = await fetch(
         "SELECT universe_id FROM listings WHERE universe_id = ANY($1::bigint[])"
         " AND status IN ('ACTIVE', 'INACTIVE', 'RESERVED')",
@@ -136,5 +151,6 @@ ROUTES = (
         RateClass.VERIFY,
         body=Verify,
         answer=VerificationOut,
+        key=KeyRule.OPTIONAL,
     ),
 )

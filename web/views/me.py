@@ -130,11 +130,12 @@ async def unblock(call: Call) -> Reply:
 async def close(call: Call) -> Reply:
     """Close the caller's account."""
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction) -> Reply:
         policy, events = call.deps.settings.policy, call.deps.market.events
         await closing.close(tx, actor_of(call), policy, events, call.now)
+        return Reply(None, 204)
 
-    await run_in_transaction(work)
+    await submission.once(call, work)
     return Reply(cookies.signed_out(call.deps.settings))
 
 
@@ -198,7 +199,16 @@ ROUTES = (
     _route("GET", "me/blocks", list_blocks, "Whom one has blocked", answer=people_answers.Blocks),
     _route("PUT", "me/blocks/{user_id}", block, "Block somebody", status=204),
     _route("DELETE", "me/blocks/{user_id}", unblock, "Lift a block", status=204),
-    _route("POST", "me/close", close, "Close one's account", body=Close, status=204, step_up=True),
+    _route(
+        "POST",
+        "me/close",
+        close,
+        "Close one's account",
+        body=Close,
+        status=204,
+        key=KeyRule.OPTIONAL,
+        step_up=True,
+    ),
     Route(
         "GET",
         "/api/v1/users/{user_id}",

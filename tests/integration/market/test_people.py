@@ -94,7 +94,12 @@ async def test_closing_erases_what_is_personal(people: People) -> None:
     await problem(
         await browser.post("/api/v1/me/close", {"confirm": "yes"}), 422, "validation_failed"
     )
-    assert (await browser.post("/api/v1/me/close", {"confirm": "CLOSE"})).status == 204
+    headers = {"Idempotency-Key": "short"}
+    malformed = await browser.post("/api/v1/me/close", {"confirm": "CLOSE"}, headers=headers)
+    await problem(malformed, 400, "idempotency_key_malformed")
+    headers = {"Idempotency-Key": "close-my-account-1"}
+    closed = await browser.post("/api/v1/me/close", {"confirm": "CLOSE"}, headers=headers)
+    assert closed.status == 204
     user = await database.fetchrow("SELECT * FROM users")
     assert user is not None
     assert (user["status"], user["email"], user["avatar_url"]) == ("CLOSED", None, None)

@@ -169,6 +169,22 @@ async def test_an_outage_changes_nothing(people: People, fault: Fault, code: str
     assert len(await people.audited("verification.unknown")) == 1
 
 
+async def test_a_repeated_check_is_answered_as_it_was(people: People) -> None:
+    browser = await people.linked(7001)
+    people.experience(UNIVERSE, 7001)
+    path, body = "/api/v1/me/verifications", {"universe_id": str(UNIVERSE), "fresh": True}
+    headers = {"Idempotency-Key": "check-the-owner-1"}
+    first = await browser.post(path, body, headers=headers)
+    asked = len(people.roblox.asked)
+    again = await browser.post(path, body, headers=headers)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert await again.json() == await first.json()
+    assert len(people.roblox.asked) == asked
+    other = {"universe_id": str(UNIVERSE + 1)}
+    refused = await browser.post(path, other, headers=headers)
+    await problem(refused, 422, "idempotency_key_reused")
+
+
 async def test_in_an_outage_yesterdays_proof_counts_and_older_does_not(people: People) -> None:
     browser = await people.linked(7001)
     people.experience(UNIVERSE, 7001)
@@ -208,6 +224,27 @@ async def test_the_pickers(people: People) -> None:
     (item,) = document["items"]
     assert (item["universe_id"], item["icon_url"]) == (str(UNIVERSE + 2), None)
     assert item["owner"]["name"] == f"Group {GROUP}"
+
+
+async def test_a_picker_goes_through_all_in_pages(people: People) -> None:
+    browser = await people.linked(7001)
+    for number in range(5):
+        people.experience(UNIVERSE + number, 7001)
+    path, seen = "/api/v1/me/experiences?limit=2", []
+    answer = await browser.get(path)
+    first = await answer.json()
+    assert answer.headers["Link"].endswith('>; rel="next"')
+    # What appears meanwhile moves nothing that was not shown yet.
+    people.experience(UNIVERSE + 9, 7001)
+    page = first
+    while True:
+        seen += [int(item["universe_id"]) for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        page = await (await browser.get(f"{path}&cursor={page['next_cursor']}")).json()
+    assert seen == [UNIVERSE + number for number in (4, 3, 2, 1, 0)]
+    other = await browser.get(f"{path}&source=GROUPS&cursor={first['next_cursor']}")
+    await problem(other, 400, "bad_cursor")
 
 
 async def test_a_picker_never_says_nothing_when_roblox_is_silent(people: People) -> None:
