@@ -18,7 +18,7 @@ from web.trading_requests import StatsPeriod, StatsSpan
 
 _SPAN_MAX = timedelta(days=400)
 _SPAN = timedelta(days=30)
-_PUBLIC_KEPT_S = 60.0
+_PUBLIC_KEPT_S, _GUILD_KEPT_S = 60.0, 300.0
 
 
 async def public(call: Call) -> Reply:
@@ -55,6 +55,12 @@ async def of_guild(call: Call) -> Reply:
     viewer = await trading.viewer_of(call)
     async with database.transaction() as tx:
         guild_id = await _guild(tx, call, viewer)
+    name = ("guild", guild_id, call.query.since, call.query.until)
+    return Reply(await call.deps.kept.get(name, _GUILD_KEPT_S, partial(_of_guild, guild_id, span)))
+
+
+async def _of_guild(guild_id: UUID, span: Window) -> GuildStats:
+    async with database.transaction() as tx:
         rows = await stats.of_guild(tx, guild_id, span)
     items = [
         BandStats(
@@ -66,7 +72,7 @@ async def of_guild(call: Call) -> Reply:
         )
         for row in rows
     ]
-    return Reply(GuildStats(items=items))
+    return GuildStats(items=items)
 
 
 async def _guild(tx: Transaction, call: Call, viewer: trading_present.Viewer) -> UUID:

@@ -102,3 +102,21 @@ async def test_what_discord_does_not_say_counts_as_no(people: People) -> None:
     people.discord.faults.add(FaultRule(route="GET /api/v10/guilds/*", fault=Fault.ERROR_BEFORE))
     answer = await member.get(f"{LISTINGS}/{listing['id']}")
     await problem(answer, 404, "not_found")
+
+
+async def test_a_guilds_figures_are_kept_for_a_while(people: People) -> None:
+    seller, _ = await _listed(people, guild_id := await _guild(people))
+    support = await people.staff("SUPPORT")
+    path = f"/api/v1/guilds/{DISCORD_GUILD}/stats"
+    since = people.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    people.clock.advance(timedelta(seconds=1))
+    (band,) = (await (await support.get(path)).json())["items"]
+    assert (band["price_band"], band["listings"], band["completed"]) == ("under-5k", 1, 0)
+    people.experience(UNIVERSE + 1, 7001)
+    body = _body(visibility="GUILD", guild_id=guild_id, universe_id=str(UNIVERSE + 1))
+    assert (await seller.post(LISTINGS, body)).status == 201
+    people.clock.advance(timedelta(seconds=1))
+    assert (await (await support.get(path)).json())["items"] == [band]
+    (other,) = (await (await support.get(f"{path}?from={since}")).json())["items"]
+    assert other["listings"] == 2
+    await problem(await seller.get(path), 404, "not_found")
