@@ -1,6 +1,6 @@
 """Exports and the audit log as requests and answers."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -62,6 +62,8 @@ class AuditVerdict(Answer):
 
 class ExportOut(Answer):
     """`url`: of the file, for 60 s; `chain_head`: hash of the last row in it."""
+
+    location: ClassVar = "/api/v1/staff/audit/exports/{id}"
 
     id: str
     status: str

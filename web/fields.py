@@ -20,7 +20,7 @@ from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
 
 __all__ = ["Answer", "Body", "Id", "Moment", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256"]
-__all__ += ["Time", "money", "text"]
+__all__ += ["Time", "money", "rfc3339", "text"]
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
@@ -58,14 +58,15 @@ def _within_calendar(moment: datetime) -> datetime:
     return moment
 
 
-def _rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """Return a time as every answer has it: UTC, milliseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Id = Annotated[str, AfterValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 Time = Annotated[
     datetime,
-    PlainSerializer(_rfc3339, return_type=str),
+    PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_calendar)]

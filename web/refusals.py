@@ -28,8 +28,8 @@ _ERRORS: dict[str, type[Bloxtr8Error]] = {
     "NOT_YOUR_TURN": SettlementTurn,
     "DEADLINE_CHANGED": OperationConflict,
 }
-# Ends of an operation that are no refusals of the rules.
-_ENDS = {
+# Ends of an operation that are no refusals of the rules: status and meaning by code.
+ENDS = {
     "taken_back": (409, "You took it back before it was sent."),
     "approval_expired": (409, "Nobody agreed to it in time."),
     "approval_rejected": (409, "A second member of staff did not agree."),
@@ -50,8 +50,8 @@ def error_for(code: str, message: str, status: str) -> Bloxtr8Error:
 
 def problem_of(code: str) -> dict[str, object]:
     """Return the problem that an operation shows for its error code."""
-    if code in _ENDS:
-        status, title = _ENDS[code]
+    if code in ENDS:
+        status, title = ENDS[code]
     else:
         found = _ERRORS.get(code) or error_classes().get(code) or Bloxtr8Error
         code, status, title = found.code, found.status, found.title

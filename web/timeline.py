@@ -11,7 +11,7 @@ from proto.bloxtr8.escrow.v1 import events_pb2 as events
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from web import answers, present
-from web.fields import money
+from web.fields import money, rfc3339
 
 Facts = dict[str, Any]
 
@@ -154,7 +154,7 @@ def _closed(body: Any, _escrow: record.Escrow) -> Facts:
 
 def _extended(body: Any, _escrow: record.Escrow) -> Facts:
     deadline = body.deadline
-    at = moment(deadline.at).isoformat() if deadline.HasField("at") else None
+    at = rfc3339(moment(deadline.at)) if deadline.HasField("at") else None
     return {"deadline": present.optional_name(types.DeadlineKind, deadline.kind), "at": at}
 
 

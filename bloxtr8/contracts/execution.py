@@ -31,7 +31,9 @@ async def execute_contract(
     if row is None:
         raise NotFound
     if row["status"] != "PENDING_SIGNATURE":
-        raise InvalidState("The contract does not wait for signatures.")
+        raise InvalidState(
+            "The contract does not wait for signatures.", current_status=row["status"]
+        )
     await tx.execute(
         "UPDATE contracts SET status = 'EXECUTED', executed_at = $2, render_tries = 0,"
         " render_due_at = CASE WHEN terms IS NULL THEN NULL ELSE $2::timestamptz END,"

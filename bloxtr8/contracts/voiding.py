@@ -26,7 +26,7 @@ async def decline(change: Change, contract_id: UUID, reason: str) -> Row:
     """Call a contract off as one of its parties; raises NotFound and InvalidState."""
     _, side = await of_party(change.tx, contract_id, change.actor.id)
     why: Reason = "DECLINED_BY_BUYER" if side == "BUYER" else "DECLINED_BY_SELLER"
-    return _ended(await _void(change, contract_id, why, reason))
+    return await _ended(change, contract_id, await _void(change, contract_id, why, reason))
 
 
 async def by_staff(change: Change, contract_id: UUID, reason: str) -> Row:
@@ -38,7 +38,7 @@ async def by_staff(change: Change, contract_id: UUID, reason: str) -> Row:
         raise NotFound
     if change.actor.id in (row["buyer_id"], row["seller_id"]):
         raise ConflictOfInterest
-    return _ended(await _void(change, contract_id, "STAFF", reason))
+    return await _ended(change, contract_id, await _void(change, contract_id, "STAFF", reason))
 
 
 async def for_lost_ownership(change: Change, contract_id: UUID) -> Row | None:
@@ -62,10 +62,11 @@ async def freeze(change: Change, user_id: UUID) -> None:
         await _void(change, row["id"], "PARTY_FROZEN")
 
 
-def _ended(row: Row | None) -> Row:
+async def _ended(change: Change, contract_id: UUID, row: Row | None) -> Row:
     """Raises InvalidState when the contract was not waiting for signatures."""
     if row is None:
-        raise InvalidState("The contract does not wait for signatures.")
+        status = await change.tx.fetchval("SELECT status FROM contracts WHERE id = $1", contract_id)
+        raise InvalidState("The contract does not wait for signatures.", current_status=status)
     return row
 
 

@@ -14,6 +14,7 @@ from web.openapi import make_document
 from web.openapi.document import rendered
 from web.openapi.page import make_page
 from web.problems import error_classes
+from web.refusals import ENDS
 from web.routes import Reply, Route, Who
 
 _CODES = Markup(
@@ -45,21 +46,27 @@ async def page(call: Call) -> Reply:
 
 async def problems(_call: Call) -> Reply:
     """Every error code, with its status and meaning."""
-    found = sorted(error_classes().values(), key=lambda error: (error.status, error.code))
-    rows = Markup("").join(_CODE.format(error.status, error.code, error.title) for error in found)
+    refused = [(error.status, error.code, error.title) for error in error_classes().values()]
+    ended = [(status, code, title) for code, (status, title) in ENDS.items()]
+    rows = Markup("").join(_CODE.format(*entry) for entry in sorted([*refused, *ended]))
     return Reply(html.document_page("Error codes", _CODES.format(rows)))
 
 
 async def problem(call: Call) -> Reply:
     """What an error code means."""
-    found = error_classes().get(call.parameter("code"))
-    if found is None:
+    code = call.parameter("code")
+    found = error_classes().get(code)
+    if found is not None:
+        status, title = found.status, found.title
+        more = (found.__doc__ or "").strip() if "__doc__" in vars(found) else ""
+    elif code in ENDS:
+        (status, title), more = ENDS[code], "An operation ended with it."
+    else:
         raise NotFound
-    status = f"HTTP status {found.status} {HTTPStatus(found.status).phrase}"
-    more = (found.__doc__ or "").strip() if "__doc__" in vars(found) else ""
-    lines = [f"Code: {found.code}", status, *([more.replace("`", "")] if more else [])]
+    lines = [f"Code: {code}", f"HTTP status {status} {HTTPStatus(status).phrase}"]
+    lines += [more.replace("`", "")] if more else []
     actions = (html.Link("All codes", "/problems"), html.Link("The API", "/docs"))
-    return Reply(html.page(found.title, *lines, actions=actions))
+    return Reply(html.page(title, *lines, actions=actions))
 
 
 def _unless_known(call: Call, body: bytes, kind: str) -> web.Response:

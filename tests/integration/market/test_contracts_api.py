@@ -225,7 +225,8 @@ async def test_a_party_or_staff_end_it(people: People, desk: Desk) -> None:
     await problem(await support.post(path, {"reason": REASON}), 403, "forbidden")
     ended = await staff.post(path, {"reason": REASON})
     assert (await ended.json())["void_reason"] == "STAFF"
-    await problem(await staff.post(path, {"reason": REASON}), 409, "invalid_state")
+    refused = await problem(await staff.post(path, {"reason": REASON}), 409, "invalid_state")
+    assert refused["current_status"] == "VOID"
     await problem(
         await buyer.post(f"{CONTRACTS}/{contract['id']}/decline", {}), 409, "invalid_state"
     )

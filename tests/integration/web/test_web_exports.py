@@ -36,8 +36,9 @@ async def _taken_out(world: World, admin: Someone, **body: Any) -> tuple[dict[st
     assert answer.status == 202, await answer.text()
     asked = await answer.json()
     assert (asked["status"], asked["url"]) == ("ACCEPTED", None)
+    assert answer.headers["Location"] == f"{AUDIT}/exports/{asked['id']}"
     assert await world.deps.exports.work() == 1
-    found = await (await world.get(f"{AUDIT}/exports/{asked['id']}", admin)).json()
+    found = await (await world.get(answer.headers["Location"], admin)).json()
     assert found["status"] == "SUCCEEDED", found
     content = await _fetch(found["url"])
     assert hashlib.sha256(content).hexdigest() == found["sha256"]

@@ -64,6 +64,9 @@ async def test_problems_are_explained_and_keys_are_public(world: World) -> None:
     every = await (await world.get("/problems")).text()
     assert "<a href=/problems/invalid_state><code>invalid_state</code></a>" in every
     assert "&lt;" not in every, "what is ours is not escaped twice"
+    ended = await world.get("/problems/taken_back")
+    assert "HTTP status 409" in await ended.text()
+    assert "/problems/not_sent" in every
     await problem(await world.get("/problems/<script>"), 404, "not_found")
     keys = (await (await world.get("/.well-known/jwks.json")).json())["keys"]
     assert keys

@@ -202,6 +202,15 @@ async def test_both_sides_extend_a_deadline(world: World) -> None:
     decision = await trade.answer()
     assert decision.message == ""
     assert trade.escrow.extensions == 1
+    timeline = await (
+        await world.get(f"{trade.path}/timeline?limit=100", trade.buyer_person)
+    ).json()
+    shown = await (await world.get(trade.path, trade.buyer_person)).json()
+    moved = timeline["items"][-1]
+    assert (moved["kind"], moved["data"]["at"]) == (
+        "DeadlineExtended",
+        shown["deadlines"]["deliver_by"],
+    )
 
 
 async def _while_none_can_store(
