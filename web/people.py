@@ -96,7 +96,7 @@ async def _shown(tx: Transaction, row: Row, accounts: list[Row]) -> Row:
         "tier": row["tier"],
         "roblox": _roblox(roblox) if roblox else None,
         "member_since": row["created_at"],
-        "stats": await _stats(tx, row["id"]),
+        "stats": await stats_of(tx, row["id"]),
     }
 
 
@@ -106,7 +106,8 @@ def _roblox(row: Row) -> RobloxOut:
     )
 
 
-async def _stats(tx: Transaction, user_id: UUID) -> Stats:
+async def stats_of(tx: Transaction, user_id: UUID) -> Stats:
+    """Return how a person's trades ended."""
     row = await tx.fetchrow(
         "SELECT count(*) FILTER (WHERE e.seller_id = $1 AND e.state = 'RELEASED') AS sales,"
         " count(*) FILTER (WHERE e.buyer_id = $1 AND e.state = 'RELEASED') AS purchases,"

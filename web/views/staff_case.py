@@ -6,10 +6,11 @@ from uuid import UUID
 from bloxtr8.disputes import files
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
-from web import answers, operations
+from web import answers, operations, people
 from web.call import Call
 from web.fields import Answer, MoneyOut, Time, money
 from web.limits import RateClass
+from web.people_answers import Stats
 from web.routes import Reply, Route, Who
 from web.views.disputes import evidence_out, statement_out
 from web.views.escrows import shown
@@ -56,9 +57,22 @@ class DisputeBrief(Answer):
     closed_at: Time | None
 
 
-class StaffCase(answers.EscrowOut):
-    """`commands`: what people asked for; `entries`: bookings of all accounts."""
+class PersonBrief(Answer):
+    """A side of the trade, and how their trades ended so far."""
 
+    side: str
+    id: str
+    display_name: str
+    status: str
+    tier: str
+    member_since: Time
+    stats: Stats
+
+
+class StaffCase(answers.EscrowOut):
+    """`people`: buyer and seller; `commands`: what was asked for; `entries`: of all accounts."""
+
+    people: list[PersonBrief]
     commands: list[answers.OperationOut]
     payments: list[PaymentOperationOut]
     screenings: list[ScreeningOut]
@@ -82,6 +96,15 @@ async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> 
 
     return StaffCase(
         **{name: getattr(escrow, name) for name in answers.EscrowOut.model_fields},
+        people=[
+            await _person(tx, row)
+            for row in await tx.fetch(
+                "SELECT u.*, CASE WHEN u.id = e.buyer_id THEN 'BUYER' ELSE 'SELLER' END AS side"
+                " FROM escrows e JOIN users u ON u.id IN (e.buyer_id, e.seller_id)"
+                " WHERE e.id = $1 ORDER BY side",
+                escrow_id,
+            )
+        ],
         commands=[
             operations.render(row)
             for row in await rows("SELECT * FROM operations WHERE escrow_id = $1 ORDER BY id")
@@ -120,6 +143,15 @@ async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> 
             )
         ],
         evidence=[evidence_out(row) for row in await files.of_escrow(tx, escrow_id)],
+    )
+
+
+async def _person(tx: Transaction, row: Row) -> PersonBrief:
+    return PersonBrief(
+        id=str(row["id"]),
+        member_since=row["created_at"],
+        stats=await people.stats_of(tx, row["id"]),
+        **{name: row[name] for name in ("side", "display_name", "status", "tier")},
     )
 
 

@@ -85,6 +85,11 @@ async def test_staff_see_a_case_whole(world: World) -> None:
     assert [command["kind"] for command in case["commands"]] == ["PROPOSE_SETTLEMENT"]
     assert sum(line["amount"]["minor"] for line in case["entries"]) == 0
     assert any(line["account"].startswith("escrow_held:") for line in case["entries"])
+    assert [(one["side"], one["id"]) for one in case["people"]] == [
+        ("BUYER", trade.buyer_id),
+        ("SELLER", trade.seller_id),
+    ]
+    assert case["people"][0]["stats"] == {"sales": 0, "purchases": 0, "disputes_lost": 0}
     assert [said["text"] for said in case["statements"]] == [STATEMENT]
     assert case["disputes"][0]["status"] == "OPEN"
     await problem(await world.get(trade.staff_path, trade.buyer_person), 403, "forbidden")
