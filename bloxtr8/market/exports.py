@@ -1,5 +1,6 @@
 """Exports: asked for in one transaction, put together in the background, handed out by links."""
 
+import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ _MOST = {"PERSON": (1, timedelta(days=1)), "AUDIT": (5, timedelta(hours=1))}
 _LEASE = timedelta(minutes=5)
 _BATCH_MAX = 4
 _IN_MEMORY_BYTES = 1024 * 1024
+_POLL_S = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -77,6 +79,36 @@ async def one(export_id: UUID, kind: Kind, requested_by: UUID | None = None) -> 
     if row is None:
         raise NotFound
     return row
+
+
+async def wait(export_id: UUID, kind: Kind, requested_by: UUID, seconds: float) -> Row:
+    """Return an export when it is finished, or as it is after `seconds`; raises NotFound."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        row = await one(export_id, kind, requested_by)
+        left = until - loop.time()
+        if row["finished_at"] is not None or left <= 0:
+            return row
+        await asyncio.sleep(min(_POLL_S, left))
+
+
+async def of_person(
+    requested_by: UUID, status: str | None, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Return what a person asked for about themselves, newest first; `before` that place."""
+    at, last = before or (None, None)
+    return await database.fetch(
+        "SELECT * FROM exports WHERE requested_by = $1 AND kind = 'PERSON'"
+        " AND ($2::text IS NULL OR status = $2)"
+        " AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))"
+        " ORDER BY created_at DESC, id DESC LIMIT $5",
+        requested_by,
+        status,
+        at,
+        last,
+        limit,
+    )
 
 
 def ends_at(row: Row) -> datetime | None:

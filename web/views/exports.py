@@ -20,6 +20,7 @@ from web.routes import KeyRule, Reply, Route, Who
 
 Row = dict[str, Any]
 _STATUS = {"ACCEPTED": "ACCEPTED", "SUCCEEDED": "SUCCEEDED", "FAILED": "STALLED"}
+_STORED = {shown: stored for stored, shown in _STATUS.items()}
 
 
 async def ask_own(call: Call) -> Reply:
@@ -32,6 +33,19 @@ async def ask_own(call: Call) -> Reply:
         return Reply(found.model_dump(mode="json"), submission.ACCEPTED, headers)
 
     return await submission.once(call, work)
+
+
+async def own(call: Call, status: str | None) -> list[Row]:
+    """Return the caller's own exports of a page of operations; `status` as operations have it."""
+    if status is not None and status not in _STORED:
+        return []
+    at, last = pages.moment_position(call)
+    return await exports.of_person(
+        UUID(call.caller.user_id),
+        _STORED[status] if status else None,
+        (at, last) if at and last else None,
+        call.query.limit + 1,
+    )
 
 
 async def operation_of(call: Call, row: Row) -> answers.OperationOut:

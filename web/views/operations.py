@@ -16,10 +16,11 @@ from web.call import Call
 from web.limits import RateClass
 from web.requests import Nothing, OperationList, OperationRead
 from web.routes import Reply, Route, Who
-from web.views.exports import operation_of
+from web.views.exports import operation_of, own
 
 
 async def list_own(call: Call) -> Reply:
+    """The caller's commands and exports, newest first."""
     query: OperationList = call.query
     at, last = pages.moment_position(call)
     rows = await store.list_operations(
@@ -29,8 +30,14 @@ async def list_own(call: Call) -> Reply:
         before=(at, last) if at and last else None,
         limit=query.limit + 1,
     )
-    shown, cursor = pages.cut(call, rows, pages.by_moment("created_at"))
-    items = [operations.render(row) for row in shown]
+    taken = await own(call, query.status) if query.escrow_id is None else []
+    both = sorted([*rows, *taken], key=lambda row: (row["created_at"], row["id"]), reverse=True)
+    shown, cursor = pages.cut(call, both[: query.limit + 1], pages.by_moment("created_at"))
+    exported = {row["id"] for row in taken}
+    items = [
+        await operation_of(call, row) if row["id"] in exported else operations.render(row)
+        for row in shown
+    ]
     body = answers.OperationPage(items=items, next_cursor=cursor)
     return Reply(body, headers=pages.link(call, cursor))
 
@@ -40,7 +47,7 @@ async def read(call: Call) -> Reply:
     query: OperationRead = call.query
     operation_id = _id(call)
     with contextlib.suppress(NotFound):
-        asked = await exports.one(operation_id, "PERSON", UUID(call.caller.user_id))
+        asked = await exports.wait(operation_id, "PERSON", UUID(call.caller.user_id), query.wait)
         return Reply(await operation_of(call, asked))
     await _require_visible(call, operation_id)
     row = await store.wait(operation_id, float(query.wait))

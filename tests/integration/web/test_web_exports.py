@@ -56,7 +56,7 @@ async def test_a_person_gets_everything_about_themselves(world: World) -> None:
     assert (answer.status, operation["kind"], operation["status"]) == (202, "EXPORT", "ACCEPTED")
     path = answer.headers["Location"]
     assert await world.deps.exports.work() == 1
-    done = await (await world.get(path, buyer)).json()
+    done = await (await world.get(f"{path}?wait=20", buyer)).json()
     assert (done["id"], done["status"]) == (operation["id"], "SUCCEEDED")
     data = json.loads(await _fetch(done["result"]["url"]))
     assert data["profile"][0]["id"] == buyer.id
@@ -66,6 +66,20 @@ async def test_a_person_gets_everything_about_themselves(world: World) -> None:
     await problem(await world.get(path, trade.seller_person), 404, "not_found")
     notices = await (await world.get("/api/v1/me/notices", buyer)).json()
     assert notices["items"][0]["template"] == "export_ready"
+
+    world.clock.advance(timedelta(seconds=1))
+    half = {"seller_amount": {"minor": 50_000, "currency": "USD"}}
+    await world.post(f"{trade.path}/settlements", buyer, half)
+    kinds, page = [], "/api/v1/operations?limit=1"
+    for _ in range(2):
+        listed = await (await world.get(page, buyer)).json()
+        kinds += [item["kind"] for item in listed["items"]]
+        page = f"/api/v1/operations?limit=1&cursor={listed['next_cursor']}"
+    assert (kinds, listed["next_cursor"]) == (["PROPOSE_SETTLEMENT", "EXPORT"], None)
+    finished = await (await world.get("/api/v1/operations?status=SUCCEEDED", buyer)).json()
+    assert [item["id"] for item in finished["items"]] == [operation["id"]]
+    other = await (await world.get("/api/v1/operations?status=REJECTED", buyer)).json()
+    assert other["items"] == []
 
     await problem(await world.post("/api/v1/me/export", buyer), 429, "rate_limited")
     world.clock.advance(exports.KEPT)
