@@ -4,9 +4,16 @@ from typing import Any
 from uuid import UUID
 
 from bloxtr8.disputes import files
-from bloxtr8.errors import AmountOutOfRange, DisputeExists, NotFound, ProposalStale
+from bloxtr8.errors import (
+    AmountOutOfRange,
+    DisputeExists,
+    InvalidState,
+    NotFound,
+    ProposalStale,
+)
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from web import answers, present, requests
@@ -36,6 +43,11 @@ async def open_dispute(call: Call) -> Reply:
 
 
 async def withdraw_dispute(call: Call) -> Reply:
+    """Go back to where the trade was; what staff or the system opened stays open."""
+    state = call.trade.escrow
+    by_somebody = state.dispute.opened_by.kind == common.ACTOR_KIND_USER
+    if state.state == types.ESCROW_STATE_DISPUTED and not by_somebody:
+        raise InvalidState("No side has opened this dispute.", current_status="DISPUTED")
     return await submit(call, order(call, commands.WithdrawDispute()))
 
 

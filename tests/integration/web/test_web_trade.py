@@ -311,3 +311,16 @@ async def test_an_operation_that_is_not_sent_is_taken_back(world: World) -> None
     again = await world.client.delete(path, headers=trade.buyer_person.bearer)
     await problem(again, 409, "already_decided")
     assert not [c for c in world.commands if isinstance(c, commands.ExtendDeadline)]
+
+
+async def test_what_no_side_opened_no_side_takes_back(world: World) -> None:
+    trade = await world.delivered()
+    trade.charge_back(100_000)
+    await trade.mirror()
+    path = f"{trade.path}/dispute/withdraw"
+    refused = await problem(await world.post(path, trade.buyer_person), 409, "invalid_state")
+    assert refused["current_status"] == "DISPUTED"
+    theirs = await world.disputed()
+    path = f"{theirs.path}/dispute/withdraw"
+    await problem(await world.post(path, theirs.seller_person), 403, "forbidden")
+    await accepted(await world.post(path, theirs.buyer_person))
