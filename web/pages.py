@@ -33,6 +33,12 @@ def moment_position(call: Call) -> tuple[datetime | None, UUID | None]:
     return (datetime.fromisoformat(at[0]), UUID(at[1])) if at else (None, None)
 
 
+def number_position(call: Call) -> int | None:
+    """Return the position of a list that is ordered by a number."""
+    at = position(call)
+    return int(at[0]) if at else None
+
+
 def cut(
     call: Call, rows: Sequence[Item], place: Callable[[Item], list[str]]
 ) -> tuple[Sequence[Item], str | None]:

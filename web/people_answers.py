@@ -113,6 +113,7 @@ class BlockOut(Answer):
 
 class Blocks(Answer):
     items: list[BlockOut]
+    next_cursor: str | None
 
 
 class ClaimOut(Answer):
@@ -158,6 +159,7 @@ class VerificationOut(Answer):
 
 class Verifications(Answer):
     items: list[VerificationOut]
+    next_cursor: str | None
 
 
 class StaffUser(Answer):

@@ -47,10 +47,15 @@ async def is_blocked(tx: Transaction, *, by: UUID, whom: UUID) -> bool:
     return found is not None
 
 
-async def of_user(tx: Transaction, user_id: UUID) -> list[dict[str, Any]]:
-    """Return whom a user has blocked, the latest first."""
+async def of_user(
+    tx: Transaction, user_id: UUID, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return whom a user has blocked, the latest first; `before`: the id of the last one shown."""
     return await tx.fetch(
-        "SELECT b.blocked_id, u.display_name, b.created_at FROM user_blocks b"
-        " JOIN users u ON u.id = b.blocked_id WHERE b.user_id = $1 ORDER BY b.id DESC",
+        "SELECT b.id, b.blocked_id, u.display_name, b.created_at FROM user_blocks b"
+        " JOIN users u ON u.id = b.blocked_id WHERE b.user_id = $1"
+        " AND ($2::bigint IS NULL OR b.id < $2) ORDER BY b.id DESC LIMIT $3",
         user_id,
+        before,
+        limit,
     )

@@ -28,7 +28,6 @@ UNKNOWN_PAUSE_S = 60.0
 # Why nothing is known when Roblox was not asked at all.
 PAUSED = "paused"
 _PAUSES_MAX = 10_000
-_LISTED_MAX = 200
 
 Row = dict[str, Any]
 NotOwnerEffect = Callable[[Transaction, Actor, UUID, int, datetime], Awaitable[None]]
@@ -229,13 +228,19 @@ async def approve_manually(
     return _verification(row, cached=False)
 
 
-async def of_user(tx: Transaction, user_id: UUID) -> list[Verification]:
-    """Return what is known about a user's experiences, the latest first."""
+async def of_user(
+    tx: Transaction, user_id: UUID, before: int | None, limit: int
+) -> list[Verification]:
+    """Return what is known about a user's experiences, the newest first.
+
+    `before`: the universe of the last one shown.
+    """
     rows = await tx.fetch(
         "SELECT * FROM asset_verifications WHERE user_id = $1"
-        " ORDER BY checked_at DESC, universe_id LIMIT $2",
+        " AND ($2::bigint IS NULL OR universe_id < $2) ORDER BY universe_id DESC LIMIT $3",
         user_id,
-        _LISTED_MAX,
+        before,
+        limit,
     )
     return [_verification(row, cached=True) for row in rows]
 

@@ -20,6 +20,7 @@ from web.people_answers import (
     Verifications,
 )
 from web.people_requests import ExperienceList, FindExperience, Verify
+from web.requests import Page
 from web.routes import KeyRule, Reply, Route, Who
 from web.submission import once
 from web.trading import told
@@ -30,9 +31,9 @@ async def list_own(call: Call) -> Reply:
     query: ExperienceList = call.query
     user_id = UUID(call.caller.user_id)
     found = await call.deps.market.experiences.of_user(user_id, query.source)
-    last = pages.position(call)
+    last = pages.number_position(call)
     newest_first = sorted(found.items, key=lambda item: item.universe_id, reverse=True)
-    rest = [item for item in newest_first if last is None or item.universe_id < int(last[0])]
+    rest = [item for item in newest_first if last is None or item.universe_id < last]
     shown, cursor = pages.cut(call, rest, lambda item: [str(item.universe_id)])
     items = await _shown(shown)
     answer = Experiences(items=items, next_cursor=cursor, complete=found.complete)
@@ -53,10 +54,14 @@ async def resolve(call: Call) -> Reply:
 
 
 async def list_verifications(call: Call) -> Reply:
-    """What is known about the caller's experiences."""
+    """What is known about the caller's experiences, newest first."""
     async with transaction() as tx:
-        found = await verifications.of_user(tx, UUID(call.caller.user_id))
-    return Reply(Verifications(items=[verification_out(item) for item in found]))
+        found = await verifications.of_user(
+            tx, UUID(call.caller.user_id), pages.number_position(call), call.query.limit + 1
+        )
+    shown, cursor = pages.cut(call, found, lambda item: [str(item.universe_id)])
+    answer = Verifications(items=[verification_out(item) for item in shown], next_cursor=cursor)
+    return Reply(answer, headers=pages.link(call, cursor))
 
 
 async def verify(call: Call) -> Reply:
@@ -140,6 +145,7 @@ ROUTES = (
         list_verifications,
         Who.USER,
         "What is known about one's experiences",
+        query=Page,
         answer=Verifications,
     ),
     Route(

@@ -7,11 +7,12 @@ from bloxtr8.errors import BadHeader, NotFound, PreconditionRequired
 from bloxtr8.market import blocks, closing, consents, sessions, users
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store.database import Transaction, run_in_transaction, transaction
-from web import cookies, people, people_answers, submission
+from web import cookies, pages, people, people_answers, submission
 from web.actors import actor_of
 from web.call import Call
 from web.limits import RateClass
 from web.people_requests import Close, ConsentGiven, Profile
+from web.requests import Page
 from web.routes import Handler, KeyRule, Reply, Route, Who
 
 _VERSION_DIGITS_MAX = 9
@@ -91,18 +92,22 @@ async def give_consent(call: Call) -> Reply:
 
 
 async def list_blocks(call: Call) -> Reply:
-    """Whom the caller has blocked."""
+    """Whom the caller has blocked, the latest first."""
     async with transaction() as tx:
-        rows = await blocks.of_user(tx, actor_of(call).id)
+        rows = await blocks.of_user(
+            tx, actor_of(call).id, pages.number_position(call), call.query.limit + 1
+        )
+    shown, cursor = pages.cut(call, rows, lambda row: [str(row["id"])])
     items = [
         people_answers.BlockOut(
             user_id=str(row["blocked_id"]),
             display_name=row["display_name"],
             since=row["created_at"],
         )
-        for row in rows
+        for row in shown
     ]
-    return Reply(people_answers.Blocks(items=items))
+    answer = people_answers.Blocks(items=items, next_cursor=cursor)
+    return Reply(answer, headers=pages.link(call, cursor))
 
 
 async def block(call: Call) -> Reply:
@@ -196,7 +201,14 @@ ROUTES = (
         also=(200,),
         key=KeyRule.OPTIONAL,
     ),
-    _route("GET", "me/blocks", list_blocks, "Whom one has blocked", answer=people_answers.Blocks),
+    _route(
+        "GET",
+        "me/blocks",
+        list_blocks,
+        "Whom one has blocked",
+        query=Page,
+        answer=people_answers.Blocks,
+    ),
     _route("PUT", "me/blocks/{user_id}", block, "Block somebody", status=204),
     _route("DELETE", "me/blocks/{user_id}", unblock, "Lift a block", status=204),
     _route(

@@ -79,6 +79,13 @@ async def test_blocks(people: People) -> None:
     one, two = await people.signed_in(), await people.signed_in()
     path = f"/api/v1/me/blocks/{two.user_id}"
     assert [(await one.send("PUT", path)).status for _ in range(2)] == [204, 204]
+    third = await people.signed_in()
+    await one.send("PUT", f"/api/v1/me/blocks/{third.user_id}")
+    latest = await (await one.get("/api/v1/me/blocks?limit=1")).json()
+    assert [item["user_id"] for item in latest["items"]] == [third.user_id]
+    rest = await one.get(f"/api/v1/me/blocks?limit=1&cursor={latest['next_cursor']}")
+    assert ([item["user_id"] for item in (await rest.json())["items"]]) == [two.user_id]
+    assert (await one.send("DELETE", f"/api/v1/me/blocks/{third.user_id}")).status == 204
     listed = await (await one.get("/api/v1/me/blocks")).json()
     assert [item["user_id"] for item in listed["items"]] == [two.user_id]
     await problem(

@@ -181,6 +181,11 @@ async def test_a_repeated_check_is_answered_as_it_was(people: People) -> None:
     assert await again.json() == await first.json()
     assert len(people.roblox.asked) == asked
     other = {"universe_id": str(UNIVERSE + 1)}
+    assert (await browser.post(path, other)).status == 200
+    newest = await (await browser.get(f"{path}?limit=1")).json()
+    assert [item["universe_id"] for item in newest["items"]] == [str(UNIVERSE + 1)]
+    rest = await (await browser.get(f"{path}?limit=1&cursor={newest['next_cursor']}")).json()
+    assert [item["universe_id"] for item in rest["items"]] == [str(UNIVERSE)]
     refused = await browser.post(path, other, headers=headers)
     await problem(refused, 422, "idempotency_key_reused")
 
