@@ -354,7 +354,7 @@ async def test_node_that_hides_the_receipt_does_not_make_it_pay_again(world: Wor
 
 async def test_dead_node_is_unknown_and_harmless(world: World) -> None:
     world.fund_hot(1000 * USDC)
-    world.sender._prover._chains = [Chain("http://127.0.0.1:9", world.settings, world.clock)]
+    world.sender.prover._chains = [Chain("http://127.0.0.1:9", world.settings, world.clock)]
     assert isinstance(await world.onchain.transfer(order()), Unknown)
     assert world.outgoing.kept == {}
 
