@@ -9,6 +9,11 @@ from typing import Protocol
 _MICROSECONDS = struct.Struct("<q")
 
 
+def rfc3339(moment: datetime) -> str:
+    """Return a time as people and programs outside are given it: UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Clock(Protocol):
     """Something that knows the time."""
 

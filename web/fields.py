@@ -1,6 +1,6 @@
 """Kinds of values that bodies and answers share."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import (
@@ -14,13 +14,14 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from bloxtr8.clock import rfc3339
 from bloxtr8.errors import AmountOutOfRange
 from bloxtr8.market.fields import text
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
 
 __all__ = ["Answer", "Body", "Id", "Moment", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256"]
-__all__ += ["Time", "money", "rfc3339", "text"]
+__all__ += ["Time", "money", "text"]
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
@@ -56,11 +57,6 @@ def _within_calendar(moment: datetime) -> datetime:
     if not _FIRST_YEAR < moment.year < _LAST_YEAR:
         raise ValueError("this is too far away")
     return moment
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a time as every answer has it: UTC, milliseconds, `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Id = Annotated[str, AfterValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]

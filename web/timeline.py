@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bloxtr8.clock import rfc3339
 from bloxtr8.escrow.lookup import EVENTS
 from bloxtr8.messaging.metadata import moment
 from bloxtr8.money import currency_code
@@ -11,7 +12,7 @@ from proto.bloxtr8.escrow.v1 import events_pb2 as events
 from proto.bloxtr8.escrow.v1 import record_pb2 as record
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from web import answers, present
-from web.fields import money, rfc3339
+from web.fields import money
 
 Facts = dict[str, Any]
 

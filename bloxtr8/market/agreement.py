@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bloxtr8 import ids
+from bloxtr8.clock import rfc3339
 from bloxtr8.escrow import deadlines
 from bloxtr8.market import clocks, costs, refs, rules
 from bloxtr8.market.costs import Quote
@@ -92,7 +93,7 @@ async def _terms(change: Change, offer: Row, quote: Quote, snapshot: Kept) -> di
     return {
         "template_version": TEMPLATE,
         "offer": {"id": str(offer["id"]), "ref": offer["ref"]},
-        "agreed_at": change.now.isoformat(timespec="milliseconds"),
+        "agreed_at": rfc3339(change.now),
         "seller": by_id[offer["seller_id"]],
         "buyer": by_id[offer["buyer_id"]],
         "asset": {**terms_of(offer), "accept_snapshot_id": str(snapshot.id)},
@@ -144,13 +145,13 @@ async def _experience(change: Change, snapshot: Kept) -> dict[str, Any]:
         "root_place_id": None if root is None else str(root),
         "name": row["name"],
         "description": row["description"],
-        "created_at": None if created is None else created.isoformat(timespec="milliseconds"),
+        "created_at": None if created is None else rfc3339(created),
         "visits": row["visits"],
         "owner_type": row["creator_type"],
         "owner_id": str(row["creator_id"]),
         "ownership": row["ownership"],
         "risk_level": row["risk_level"],
-        "taken_at": row["taken_at"].isoformat(timespec="milliseconds"),
+        "taken_at": rfc3339(row["taken_at"]),
         "sha256": row["payload_sha256"].hex(),
     }
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bloxtr8 import ids
+from bloxtr8.clock import rfc3339
 from bloxtr8.errors import InvalidState, NotFound
 from bloxtr8.market import audit, notices
 from bloxtr8.market.actors import Actor
@@ -102,7 +103,7 @@ async def remind_due(tx: Transaction, now: datetime, limit: int) -> int:
         limit,
     )
     for row in rows:
-        until = row["tier2_until"].isoformat()
+        until = rfc3339(row["tier2_until"])
         event_id = ids.derived("tier_ending", str(row["id"]), until)
         notice = Notice("tier_ending", "ACCOUNT", f"user:{row['id']}", {"until": until})
         await notices.tell(tx, event_id, notice, [row["id"]], now)

@@ -227,6 +227,9 @@ async def test_a_party_or_staff_end_it(people: People, desk: Desk) -> None:
     assert (await ended.json())["void_reason"] == "STAFF"
     refused = await problem(await staff.post(path, {"reason": REASON}), 409, "invalid_state")
     assert refused["current_status"] == "VOID"
+    shown = await _read(buyer, contract["id"])
+    assert shown["terms"]["agreed_at"].endswith("Z")
+    assert shown["terms"]["experience"]["taken_at"].endswith("Z")
     await problem(
         await buyer.post(f"{CONTRACTS}/{contract['id']}/decline", {}), 409, "invalid_state"
     )
