@@ -5,6 +5,7 @@ from typing import Any
 
 from web.answers import OperationOut
 from web.refusals import problem_of
+from web.trace import trace_id
 
 # Body of the command → the operation's kind.
 KINDS = {
@@ -32,6 +33,8 @@ KINDS = {
 
 def render(row: dict[str, Any]) -> OperationOut:
     """Return an operation's row as the API answers it."""
+    path = OperationOut.location.format(id=row["id"])
+    code, trace = row["error_code"], trace_id(row["traceparent"])
     return OperationOut(
         id=str(row["id"]),
         kind=KINDS.get(row["kind"], row["kind"].upper()),
@@ -42,7 +45,7 @@ def render(row: dict[str, Any]) -> OperationOut:
         submitted_at=row["created_at"],
         finished_at=row["finished_at"],
         result=json.loads(row["result"]) if row["result"] else None,
-        error=problem_of(row["error_code"]) if row["error_code"] else None,
+        error=problem_of(code, path=path, trace_id=trace) if code else None,
     )
 
 

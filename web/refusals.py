@@ -48,11 +48,23 @@ def error_for(code: str, message: str, status: str) -> Bloxtr8Error:
     return found(message or None, current_status=status)
 
 
-def problem_of(code: str) -> dict[str, object]:
-    """Return the problem that an operation shows for its error code."""
+def problem_of(code: str, *, path: str, trace_id: str) -> dict[str, object]:
+    """Return the problem that an operation shows for its error code.
+
+    `path`: of the operation; `trace_id`: of the request that asked for it.
+    """
     if code in ENDS:
         status, title = ENDS[code]
     else:
         found = _ERRORS.get(code) or error_classes().get(code) or Bloxtr8Error
         code, status, title = found.code, found.status, found.title
-    return {"code": code, "status": status, "title": title, "detail": title}
+    return {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": title,
+        "instance": path,
+        "code": code,
+        "trace_id": trace_id,
+        "errors": [],
+    }

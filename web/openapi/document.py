@@ -22,7 +22,9 @@ _EMPTY = frozenset({204, 302, 303})
 _INTRODUCTION = (
     "Escrow and verification for trades of Roblox games. Money is whole minor units; times are"
     " RFC 3339 in UTC; unknown fields are refused. Changes of a trade answer 202 with an"
-    " operation that settles. Refusals are problem documents (RFC 9457): branch on `code`."
+    " operation that settles. Refusals are problem documents (RFC 9457): branch on `code`. Within"
+    " `/api/v1` things are only added; what will go says so in `Deprecation` and `Sunset` headers"
+    " at least 180 days ahead."
 )
 _TAGS = {
     "system": "How the service is, what it charges, what its codes mean",

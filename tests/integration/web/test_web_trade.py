@@ -126,7 +126,14 @@ async def test_a_refusal_by_the_agent_shows_in_the_operation(world: World) -> No
     path = f"/api/v1/operations/{operation['id']}"
     followed = await (await world.get(path, trade.buyer_person)).json()
     assert followed["status"] == "REJECTED"
-    assert followed["error"]["code"] == "invalid_state"
+    told = followed["error"]
+    assert (told["code"], told["type"], told["status"]) == (
+        "invalid_state",
+        "/problems/invalid_state",
+        409,
+    )
+    assert told["instance"] == f"/api/v1/operations/{followed['id']}"
+    assert told["trace_id"] in world.commands[-1].metadata.traceparent
 
 
 async def test_a_dispute_is_opened_read_and_withdrawn(world: World) -> None:
