@@ -12,6 +12,7 @@ import structlog
 from bloxtr8 import ids
 from bloxtr8.contracts.clockwork import ContractSweeper
 from bloxtr8.contracts.desk import Desk
+from bloxtr8.contracts.paper import wordings
 from bloxtr8.contracts.paper.renderer import Renderer
 from bloxtr8.contracts.source import executed_contract
 from bloxtr8.contracts.vault import Vault
@@ -80,6 +81,8 @@ class ContractsAgent:
 
 
 def register(app: BloxtrApp, place: Marketplace) -> None:
+    # Nobody is to sign words that another build of the same version would not print.
+    wordings.check_released()
     objects, renderer = ObjectStore(app.settings.s3), Renderer()
     app.on_close(objects.close)
     app.on_close(renderer.close)

@@ -17,6 +17,7 @@ from bloxtr8 import telemetry
 from bloxtr8.contracts import messages
 from bloxtr8.contracts.paper.renderer import Renderer
 from bloxtr8.contracts.paper.sheet import RELEASED, NotDrawn, Sheet, Signed
+from bloxtr8.contracts.paper.wordings import TemplateChanged
 from bloxtr8.contracts.rows import COLUMNS, Row, on_contract, signatures
 from bloxtr8.contracts.vault import Vault
 from bloxtr8.contracts.voiding import RENDER_TASK
@@ -142,7 +143,7 @@ class Desk:
             )
 
     async def _register_wordings(self) -> None:
-        """Keep which wordings were released; raises TemplateChanged through the renderer."""
+        """Keep which wordings were released; raises TemplateChanged for another one than then."""
         async with database.transaction() as tx:
             for version, sha256 in RELEASED.items():
                 await tx.execute(
@@ -152,6 +153,11 @@ class Desk:
                     bytes.fromhex(sha256),
                     self._place.clock.now(),
                 )
+                kept = await tx.fetchval(
+                    "SELECT source_sha256 FROM contract_templates WHERE version = $1", version
+                )
+                if kept.hex() != sha256:
+                    raise TemplateChanged(version)
 
 
 async def _settle_draft(change: Change, contract_id: UUID, digest: bytes) -> None:

@@ -3,28 +3,22 @@
 Pure: the same sheet gives the same markup, whatever the time, place or process.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from bloxtr8.contracts.paper import text
-from bloxtr8.contracts.paper.sheet import RELEASED, Sheet, Signed
+from bloxtr8.contracts.paper.sheet import Sheet, Signed
+from bloxtr8.contracts.paper.wordings import FOLDER
 from bloxtr8.escrow import fees
 from bloxtr8.money import Money
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
-_FOLDER = Path(__file__).parent / "templates"
 _RAILS = {"STRIPE": "card payment (Stripe)", "USDC_BASE": "USDC on the Base network"}
 _PERCENT_BPS = 100
-
-
-class TemplateChanged(Exception):
-    """A released wording is not what was released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +28,6 @@ class _Side:
     title: str
     facts: dict[str, Any]
     signed: Signed | None
-
-
-def source_sha256(version: str) -> str:
-    """Return the SHA-256 of a wording as it is here."""
-    return hashlib.sha256((_FOLDER / f"{version}.html").read_bytes()).hexdigest()
-
-
-def check_released() -> None:
-    """Raises TemplateChanged when a released wording was edited."""
-    for version, released in RELEASED.items():
-        if source_sha256(version) != released:
-            raise TemplateChanged(version)
 
 
 def markup(sheet: Sheet) -> str:
@@ -62,7 +44,7 @@ def markup(sheet: Sheet) -> str:
 
 def _template(version: str) -> Template:
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

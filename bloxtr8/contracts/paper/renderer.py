@@ -66,9 +66,9 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _prepare() -> None:
-    from bloxtr8.contracts.paper import document, fonts
+    from bloxtr8.contracts.paper import fonts, wordings
 
-    document.check_released()
+    wordings.check_released()
     fonts.faces()
 
 

@@ -17,6 +17,7 @@ from bloxtr8.config import S3Settings
 from bloxtr8.contracts.desk import Desk
 from bloxtr8.contracts.paper.renderer import Renderer
 from bloxtr8.contracts.paper.sheet import NotDrawn
+from bloxtr8.contracts.paper.wordings import TemplateChanged
 from bloxtr8.contracts.vault import Vault, key_of
 from bloxtr8.dev import process
 from bloxtr8.errors import ContractNotReady, UpstreamUnavailable
@@ -74,6 +75,22 @@ async def _slow_store() -> AsyncIterator[S3Settings]:
     finally:
         stopped.set()
         await runner.cleanup()
+
+
+async def test_another_wording_of_a_released_version_is_not_drawn(
+    world: ContractWorld, s3: S3Settings
+) -> None:
+    now = world.clock.now()
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO contract_templates (version, source_sha256, active_from)"
+            " VALUES ('v1', $1, $2)",
+            bytes(32),
+            now,
+        )
+    async with _store(world, s3) as (desk, _vault):
+        with pytest.raises(TemplateChanged):
+            await desk.run()
 
 
 async def test_without_the_file_store_it_waits_and_then_goes_on(world: ContractWorld) -> None:

@@ -7,11 +7,13 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
 
-from bloxtr8.contracts.paper import document, pdf, text
+from agents import contracts
+from bloxtr8.contracts.paper import document, pdf, text, wordings
 from bloxtr8.contracts.paper.sheet import RELEASED, Sheet
 from tests.unit.contracts.sheets import final_sheet, sheet, terms
 
@@ -170,14 +172,18 @@ def test_the_same_sheet_gives_the_same_bytes_in_any_process(environment: dict[st
 
 
 def test_released_wordings_are_as_they_were_released() -> None:
-    document.check_released()
+    wordings.check_released()
     assert _drawn(pdf.draw(sheet(conditions=MIXED))) == GOLDEN
 
 
 def test_an_edited_wording_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RELEASED, "v1", "0" * 64)
-    with pytest.raises(document.TemplateChanged):
-        document.check_released()
+    with pytest.raises(wordings.TemplateChanged):
+        wordings.check_released()
+    # A worker does not start with it: nothing of the application is touched before.
+    nothing: Any = None
+    with pytest.raises(wordings.TemplateChanged):
+        contracts.register(nothing, nothing)
 
 
 def test_a_sheet_without_a_needed_term_is_refused() -> None:
