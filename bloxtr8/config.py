@@ -133,10 +133,18 @@ class ScreeningSettings(BaseModel):
     trm_base: str = "https://api.trmlabs.com"
     trm_api_key: SecretStr = SecretStr("")
     trm_chain: str = Field("base", description="TRM's name of the chain")
+    trm_medium_from: int = Field(2, ge=1, le=15, description="riskScoreLevel of TRM; below: LOW")
+    trm_high_from: int = Field(10, ge=1, le=15, description="riskScoreLevel of TRM")
     chainalysis_base: str = "https://public.chainalysis.com"
     chainalysis_api_key: SecretStr = SecretStr("")
     timeout_s: float = Field(10.0, gt=0)
     kept_hours: float = Field(24.0, gt=0, le=24, description="how long an answer counts")
+
+    @model_validator(mode="after")
+    def _levels_rise(self) -> "ScreeningSettings":
+        if self.trm_medium_from > self.trm_high_from:
+            raise ValueError("trm_medium_from must not be above trm_high_from")
+        return self
 
 
 class ReconciliationSettings(BaseModel):

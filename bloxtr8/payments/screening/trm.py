@@ -17,7 +17,8 @@ from bloxtr8.payments.screening.risk import Opinion, Risk
 PROVIDER = "TRM"
 PATH = "/public/v2/screening/addresses"
 _LEVEL_MAX = 15
-_HIGH, _MEDIUM, _LOW = 10, 5, 1
+# TRM's own "High"; below it a category is not said of the wallet for certain.
+_CERTAIN = 10
 _OK = (200, 201)
 _ENTRIES_MAX = 10_000
 # A wallet that is itself sanctioned, not one that had to do with such a wallet.
@@ -47,6 +48,8 @@ class TrmScreener:
         )
         self._chain = settings.trm_chain
         self._ready = bool(key)
+        self._medium_from = settings.trm_medium_from
+        self._high_from = settings.trm_high_from
 
     async def close(self) -> None:
         await self._client.close()
@@ -69,16 +72,14 @@ class TrmScreener:
             level, sanctioned = _level(entry)
         except Unreadable as error:
             return _unknown(f"UNREADABLE: {error}", answer.raw)
-        risk = Risk.SANCTIONED if sanctioned else risk_of(level)
+        risk = Risk.SANCTIONED if sanctioned else self.risk_of(level)
         return Opinion(PROVIDER, risk, round(level * 100 / _LEVEL_MAX), answer.raw)
 
-
-def risk_of(level: int) -> Risk:
-    """Return the risk that a riskScoreLevel of TRM (0 to 15) means here."""
-    if level >= _HIGH:
-        return Risk.HIGH
-    # Between the documented levels the next higher one counts.
-    return Risk.MEDIUM if level > _LOW else Risk.LOW
+    def risk_of(self, level: int) -> Risk:
+        """Return the risk that a riskScoreLevel of TRM (0 to 15) means here."""
+        if level >= self._high_from:
+            return Risk.HIGH
+        return Risk.MEDIUM if level >= self._medium_from else Risk.LOW
 
 
 def _unknown(reason: str, raw: bytes = b"") -> Opinion:
@@ -101,12 +102,12 @@ def _level(entry: dict[str, Any]) -> tuple[int, bool]:
     for found in _entries(entry, "entities"):
         level = _number(found, "riskScoreLevel")
         highest = max(highest, level)
-        sanctioned |= _is_sanctions(found) and level >= _HIGH
+        sanctioned |= _is_sanctions(found) and level >= _CERTAIN
     for found in _entries(entry, "addressRiskIndicators"):
         level = _number(found, "categoryRiskScoreLevel")
         highest = max(highest, level)
         own = found.get("riskType") == _OWNERSHIP
-        sanctioned |= own and _is_sanctions(found) and level >= _HIGH
+        sanctioned |= own and _is_sanctions(found) and level >= _CERTAIN
     return highest, sanctioned
 
 

@@ -2,9 +2,12 @@ import itertools
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
 
+from bloxtr8.clock import ManualClock
+from bloxtr8.config import ScreeningSettings
 from bloxtr8.payments.screening.risk import STRICTNESS, Opinion, Risk, combine, strictest
-from bloxtr8.payments.screening.trm import risk_of
+from bloxtr8.payments.screening.trm import TrmScreener
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -31,5 +34,14 @@ def test_nobody_asked_is_nothing_known() -> None:
     ("level", "risk"),
     [(0, Risk.LOW), (1, Risk.LOW), (5, Risk.MEDIUM), (10, Risk.HIGH), (15, Risk.HIGH)],
 )
-def test_trms_levels(level: int, risk: Risk) -> None:
-    assert risk_of(level) is risk
+async def test_trms_levels(level: int, risk: Risk) -> None:
+    screener = TrmScreener(ScreeningSettings(), ManualClock(NOW))
+    assert screener.risk_of(level) is risk
+
+
+async def test_what_trms_levels_mean_is_a_setting() -> None:
+    settings = ScreeningSettings(trm_medium_from=1, trm_high_from=5)
+    screener = TrmScreener(settings, ManualClock(NOW))
+    assert [screener.risk_of(level) for level in (0, 1, 5)] == [Risk.LOW, Risk.MEDIUM, Risk.HIGH]
+    with pytest.raises(ValidationError, match="must not be above"):
+        ScreeningSettings(trm_medium_from=10, trm_high_from=5)
