@@ -1,6 +1,6 @@
 """Sessions and staff roles: rows that outrank what a token says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ SESSIONS_PER_USER_MAX = 10
 class Sql(Protocol):
     """What runs statements: a transaction of `bloxtr8.store.database`."""
 
+    async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]: ...
+
     async def fetchrow(self, sql: str, *args: Any) -> dict[str, Any] | None: ...
 
     async def execute(self, sql: str, *args: Any) -> Any: ...
@@ -22,13 +24,14 @@ class Sql(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in of one person."""
+    """One sign-in of one person. `displaced`: ids of sessions that ended to make room for it."""
 
     id: str
     user_id: str
     auth_time: datetime
     expires_at: datetime
     mfa: bool
+    displaced: tuple[str, ...] = ()
 
 
 async def open_session(sql: Sql, user_id: str, now: datetime, *, mfa: bool = False) -> Session:
@@ -43,26 +46,27 @@ async def open_session(sql: Sql, user_id: str, now: datetime, *, mfa: bool = Fal
         mfa,
         session.expires_at,
     )
-    await sql.execute(
+    ended = await sql.fetch(
         "UPDATE sessions SET revoked_at = $2, revoke_reason = 'too_many' WHERE id IN ("
         " SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
-        " ORDER BY created_at DESC, id DESC OFFSET $3)",
+        " ORDER BY created_at DESC, id DESC OFFSET $3) RETURNING id",
         user_id,
         now,
         SESSIONS_PER_USER_MAX,
     )
-    return session
+    return replace(session, displaced=tuple(str(row["id"]) for row in ended))
 
 
-async def revoke_session(sql: Sql, session_id: str, now: datetime, reason: str) -> None:
-    """End a session; ending it again changes nothing. `reason` has at most 40 characters."""
-    await sql.execute(
+async def revoke_session(sql: Sql, session_id: str, now: datetime, reason: str) -> bool:
+    """End a session; tell whether it had not ended before. `reason`: at most 40 characters."""
+    ended = await sql.execute(
         "UPDATE sessions SET revoked_at = $2, revoke_reason = $3"
         " WHERE id = $1 AND revoked_at IS NULL",
         session_id,
         now,
         reason,
     )
+    return bool(ended)
 
 
 async def check_session(sql: Sql, identity: Identity, now: datetime) -> None:

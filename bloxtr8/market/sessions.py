@@ -43,6 +43,8 @@ async def start(tx: Transaction, actor: Actor, mfa: bool, now: datetime) -> Sign
     )
     deed = Deed("session.created", ("session", session.id), data={"mfa": mfa})
     await audit.record(tx, actor, deed, now)
+    for displaced in session.displaced:
+        await _note_end(tx, actor, displaced, "too_many", now)
     token = await _issue(tx, ids.uuid7(), session, now)
     return SignedIn(session, await _role(tx, session), token)
 
@@ -66,6 +68,12 @@ async def refresh(token: str, actor: Actor, events: Events, now: datetime) -> Si
     raise outcome
 
 
+async def end_earlier(tx: Transaction, actor: Actor, session_id: UUID, now: datetime) -> None:
+    """End the session in whose browser the actor has signed in again, whoever's it was."""
+    if await revoke_session(tx, str(session_id), now, "signed_in_again"):
+        await _note_end(tx, actor, str(session_id), "signed_in_again", now)
+
+
 async def revoke_own(tx: Transaction, actor: Actor, session_id: UUID, now: datetime) -> None:
     """End one of the actor's sessions; raises NotFound when it is not theirs or has ended."""
     found = await tx.execute(
@@ -77,8 +85,7 @@ async def revoke_own(tx: Transaction, actor: Actor, session_id: UUID, now: datet
     )
     if not found:
         raise NotFound
-    deed = Deed("session.revoked", ("session", str(session_id)), data={"why": "signed_out"})
-    await audit.record(tx, actor, deed, now)
+    await _note_end(tx, actor, str(session_id), "signed_out", now)
 
 
 async def revoke_all(tx: Transaction, actor: Actor, user_id: UUID, why: str, now: datetime) -> int:
@@ -91,8 +98,7 @@ async def revoke_all(tx: Transaction, actor: Actor, user_id: UUID, why: str, now
         why,
     )
     for row in ended:
-        deed = Deed("session.revoked", ("session", str(row["id"])), data={"why": why})
-        await audit.record(tx, actor, deed, now)
+        await _note_end(tx, actor, str(row["id"]), why, now)
     return len(ended)
 
 
@@ -196,6 +202,13 @@ async def _issue(tx: Transaction, token_id: UUID, session: Session, now: datetim
         min(now + IDLE, session.expires_at),
     )
     return token
+
+
+async def _note_end(
+    tx: Transaction, actor: Actor, session_id: str, why: str, now: datetime
+) -> None:
+    deed = Deed("session.revoked", ("session", session_id), data={"why": why})
+    await audit.record(tx, actor, deed, now)
 
 
 async def _role(tx: Transaction, session: Session) -> StaffRole | None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from bloxtr8.access.sessions import revoke_session
 from bloxtr8.access.tokens import TokenKeys
 from bloxtr8.clock import Clock
 from bloxtr8.errors import Bloxtr8Error, Forbidden, OauthDenied, OauthStateInvalid
@@ -115,9 +114,9 @@ class SignIn:
         async def work(tx: Transaction) -> SignedIn:
             user_id = await self._admit(tx, actor, person, wanted, now)
             same_browser = await _had(tx, user_id, earlier_session)
-            if earlier_session is not None:
-                await revoke_session(tx, str(earlier_session), now, "signed_in_again")
             known = replace(actor, user_id=user_id)
+            if earlier_session is not None:
+                await sessions.end_earlier(tx, known, earlier_session, now)
             started = await sessions.start(tx, known, person.mfa, now)
             if not same_browser:
                 await _tell(tx, known, UUID(started.session.id), now)

@@ -249,6 +249,21 @@ async def test_signing_in_again_ends_this_browsers_earlier_session(people: Peopl
     await browser.sign_in(persona)
     rows = await database.fetch("SELECT revoke_reason FROM sessions ORDER BY created_at")
     assert [row["revoke_reason"] for row in rows] == ["signed_in_again", None]
+    (ended,) = await people.audited("session.revoked")
+    assert json.loads(ended["data"]) == {"why": "signed_in_again"}
+    assert str(ended["actor_id"]) == browser.user_id
+
+
+async def test_an_eleventh_session_ends_the_oldest_and_says_so(people: People) -> None:
+    persona = people.persona()
+    for _ in range(11):
+        people.clock.advance(timedelta(minutes=1))
+        assert (await people.browser().sign_in(persona.id)).status == 303
+    rows = await database.fetch("SELECT id, revoke_reason FROM sessions ORDER BY created_at")
+    assert [row["revoke_reason"] for row in rows] == ["too_many"] + [None] * 10
+    (ended,) = await people.audited("session.revoked")
+    assert ended["subject_id"] == str(rows[0]["id"])
+    assert json.loads(ended["data"]) == {"why": "too_many"}
 
 
 async def test_a_step_up_is_for_the_same_person(people: People) -> None:
