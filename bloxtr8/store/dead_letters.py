@@ -9,6 +9,8 @@ from bloxtr8.store.database import Transaction, fetch, to_json, transaction
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 REPLAYED, DISCARDED = "REPLAYED", "DISCARDED"
+# Advisory lock: decisions about one letter are made one after the other.
+_DECISIONS = 0x626C_646C
 
 _DECIDED_SQL = """
 SELECT topic, partition, kafka_offset, status FROM dead_letters WHERE status <> 'OPEN'
@@ -55,6 +57,10 @@ async def decide_once(
     tx: Transaction, letter: common.DeadLetter, status: str, by: UUID, now: datetime
 ) -> dict[str, Any] | None:
     """Record that `by` decided about `letter`; return the row, None when somebody had before."""
+    # One after the other: of two new rows of a letter, the second would fail by its id, which is
+    # not what ON CONFLICT looks at.
+    place = f"{letter.topic}:{letter.partition}:{letter.offset}"
+    await tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _DECISIONS, place)
     values = _values(letter, status, by, now)
     return await tx.fetchrow(f"{_DECIDE_SQL}{_ONCE} RETURNING *", *values)
 
