@@ -13,7 +13,10 @@ _USER_AGENT_MAX = 300
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What was done to what (`subject`: type, id). `data` holds ids, codes and states only."""
+    """What was done to what (`subject`: type, id).
+
+    `data` holds ids, codes and states, and what everybody may read anyway; nothing personal.
+    """
 
     action: str
     subject: tuple[str, str]

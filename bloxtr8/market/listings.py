@@ -102,7 +102,7 @@ async def edit(change: Change, listing_id: UUID, version: int, values: dict[str,
     if not changed:
         return row
     after = await listing_rows.put(change, listing_id, changed)
-    await change.audit("listing.edited", on_listing(listing_id), data={"fields": sorted(changed)})
+    await change.audit("listing.edited", on_listing(listing_id), data=_differences(row, changed))
     await _tell_change(change, row, after)
     return after
 
@@ -182,6 +182,18 @@ async def _own(change: Change, listing_id: UUID) -> Row:
             raise NotFound
         raise Forbidden
     return row
+
+
+def _differences(before: Row, changed: dict[str, Any]) -> dict[str, Any]:
+    """Return what was changed, with what was there before; ids as text."""
+
+    def shown(value: Any) -> Any:
+        return str(value) if isinstance(value, UUID) else value
+
+    return {
+        name: {"before": shown(before[name]), "after": shown(value)}
+        for name, value in changed.items()
+    }
 
 
 def _check_amounts(price_minor: int, min_offer_minor: int | None) -> None:

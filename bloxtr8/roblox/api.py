@@ -18,6 +18,9 @@ OwnerType = Literal["USER", "GROUP"]
 ID_MAX = 10**18 - 1
 BATCH_MAX = 50
 _NAME_MAX = 200
+_GENRE_MAX = 60
+_VISIBILITY_MAX = 20
+_PLAYERS_MAX = 2**31 - 1
 _PICTURE_HOST = ".rbxcdn.com"
 _PICTURE_URL_MAX = 512
 _PAGES_MAX = 50
@@ -242,7 +245,7 @@ def _universe(universe_id: int, body: dict[str, Any]) -> Universe:
         owner=owner,
         name=_text(body.get("displayName")) or f"Experience {universe_id}",
         description=_long_text(body.get("description")),
-        visibility=_text(body.get("visibility")),
+        visibility=_text(body.get("visibility"), _VISIBILITY_MAX),
         created_at=_moment(body.get("createTime")),
         updated_at=_moment(body.get("updateTime")),
     )
@@ -270,8 +273,8 @@ def _game(row: dict[str, Any]) -> Game:
         playing=_count(row.get("playing")),
         visits=_count(row.get("visits", row.get("placeVisits"))),
         favorites=_count(row.get("favoritedCount")),
-        max_players=_count(row.get("maxPlayers")),
-        genre=_text(row.get("genre_l1")),
+        max_players=_count(row.get("maxPlayers"), _PLAYERS_MAX),
+        genre=_text(row.get("genre_l1"), _GENRE_MAX),
     )
 
 
@@ -328,13 +331,13 @@ def _named(value: Any, collection: str) -> int:
     return _id(number)
 
 
-def _count(value: Any) -> int | None:
+def _count(value: Any, most: int = ID_MAX) -> int | None:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value <= ID_MAX else None
+    return value if whole and 0 <= value <= most else None
 
 
-def _text(value: Any) -> str | None:
-    return tame(value, _NAME_MAX) or None if isinstance(value, str) else None
+def _text(value: Any, longest: int = _NAME_MAX) -> str | None:
+    return tame(value, longest) or None if isinstance(value, str) else None
 
 
 def _long_text(value: Any) -> str | None:

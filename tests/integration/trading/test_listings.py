@@ -1,5 +1,6 @@
 """Listings: who may put up, change and end which, and what is written of it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -208,6 +209,8 @@ async def test_editing_needs_the_version_and_tells_a_new_price(world: World) -> 
         "SELECT price_minor FROM listing_prices WHERE listing_id = $1 ORDER BY id", listing["id"]
     )
     assert [row["price_minor"] for row in prices] == [150_000, 140_000]
+    (row,) = await database.fetch("SELECT data FROM audit_log WHERE action = 'listing.edited'")
+    assert json.loads(row["data"]) == {"price_minor": {"before": 150_000, "after": 140_000}}
 
 
 async def test_who_may_change_a_listing(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bloxtr8.roblox.api import _picture, id_of
+from bloxtr8.roblox.api import _game, _picture, _universe, id_of
 from bloxtr8.roblox.details import place_of
 
 
@@ -59,3 +59,13 @@ def test_only_finished_pictures_of_robloxs_own_host(
     state: str, url: str | None, shown: bool
 ) -> None:
     assert (_picture({"state": state, "imageUrl": url}) is not None) is shown
+
+
+def test_what_is_longer_or_larger_than_it_can_be_is_cut_or_unknown() -> None:
+    creator = {"id": 1, "type": "User", "name": "x"}
+    game = _game(
+        {"id": 7, "creator": creator, "genre_l1": "g" * 500, "maxPlayers": 2**31, "visits": 2**40}
+    )
+    assert (game.genre, game.max_players, game.visits) == ("g" * 60, None, 2**40)
+    universe = _universe(7, {"user": "users/1", "visibility": "V" * 100})
+    assert universe.visibility == "V" * 20
