@@ -11,6 +11,7 @@ from bloxtr8.market.market import Effects, Market
 from bloxtr8.market.place import Change, Kept, Marketplace, Proof, Purpose
 from bloxtr8.messaging.signatures import Keyring
 from bloxtr8.roblox import snapshots
+from bloxtr8.roblox.client import ACTION_S, BACKGROUND_S
 from bloxtr8.roblox.details import Details
 from bloxtr8.roblox.snapshots import Subject, take_snapshot
 from bloxtr8.roblox.verifications import Verification
@@ -18,6 +19,27 @@ from bloxtr8.store.database import Transaction
 from proto.bloxtr8.common.v1 import common_pb2 as common
 
 _PRICES_WITHIN = timedelta(days=30)
+# A price is asked until the next one, or until its listing ends: the one that was there when
+# the 30 days began is one of theirs.
+_ASKED = """
+SELECT DISTINCT price_minor FROM (
+  SELECT p.price_minor, coalesce(l.cancelled_at, l.sold_at) AS ended_at,
+         lead(p.created_at) OVER (PARTITION BY p.listing_id ORDER BY p.created_at, p.id) AS next_at
+  FROM listing_prices p JOIN listings l ON l.id = p.listing_id WHERE l.universe_id = $1
+) AS asked WHERE coalesce(least(next_at, ended_at), 'infinity') > $2
+"""
+# Staff took a listing of it down and have approved none of that one since. Cancelling it and
+# listing the experience again does not take the flag off.
+_FLAGGED = """
+SELECT EXISTS (
+  SELECT FROM listings l CROSS JOIN LATERAL (
+    SELECT a.action FROM audit_log a WHERE a.subject_type = 'listing' AND a.subject_id = l.id::text
+      AND (a.action = 'listing.approved'
+           OR a.action = 'listing.held' AND a.data->>'hold' = 'STAFF')
+    ORDER BY a.id DESC LIMIT 1
+  ) AS last WHERE l.universe_id = $1 AND last.action = 'listing.held'
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +57,11 @@ class AskedRoblox:
     def __init__(self, market: Market) -> None:
         self._market = market
 
-    async def verify(self, user_id: UUID, universe_id: int, *, fresh: bool) -> Proof:
-        found = await self._verification(user_id, universe_id, fresh=fresh)
+    async def verify(
+        self, user_id: UUID, universe_id: int, *, fresh: bool, patient: bool = False
+    ) -> Proof:
+        budget_s = BACKGROUND_S if patient else ACTION_S
+        found = await self._verification(user_id, universe_id, fresh=fresh, budget_s=budget_s)
         return Proof(
             verified=found.verified,
             ownership=found.ownership,
@@ -52,24 +77,22 @@ class AskedRoblox:
         return Seen(purpose, await self._market.details(universe_id), verification)
 
     async def keep(self, tx: Transaction, seen: Seen, now: datetime) -> Kept:
-        prices = await tx.fetch(
-            "SELECT DISTINCT p.price_minor FROM listing_prices p"
-            " JOIN listings l ON l.id = p.listing_id"
-            " WHERE l.universe_id = $1 AND p.created_at > $2",
-            seen.details.universe_id,
-            now - _PRICES_WITHIN,
-        )
+        universe_id = seen.details.universe_id
+        prices = await tx.fetch(_ASKED, universe_id, now - _PRICES_WITHIN)
         subject = Subject(
             seen.verification.user_id,
             seen.verification,
             prices_minor=[row["price_minor"] for row in prices],
+            flagged=await tx.fetchval(_FLAGGED, universe_id),
         )
         taken = await take_snapshot(tx, snapshots.Purpose(seen.purpose), seen.details, subject, now)
         return Kept(taken.id, taken.risk.level)
 
-    async def _verification(self, user_id: UUID, universe_id: int, *, fresh: bool) -> Verification:
+    async def _verification(
+        self, user_id: UUID, universe_id: int, *, fresh: bool, budget_s: float = ACTION_S
+    ) -> Verification:
         return await self._market.verify_ownership(
-            Actor.system(), universe_id, user_id=user_id, fresh=fresh
+            Actor.system(), universe_id, user_id=user_id, fresh=fresh, budget_s=budget_s
         )
 
 

@@ -1,4 +1,4 @@
-"""What time does to listings, offers and drafts. Every worker sweeps; rows in hand are skipped.
+"""What time does to what is traded. Every worker sweeps; rows in hand are skipped.
 
 While an outage is open the clocks that it touches are not swept: its end moves them.
 """
@@ -13,7 +13,7 @@ import structlog
 
 from bloxtr8 import ids
 from bloxtr8.errors import Bloxtr8Error, UpstreamUnavailable
-from bloxtr8.market import clocks, drafts, endings, moderation, notices, outages, tiers
+from bloxtr8.market import approvals, clocks, drafts, endings, moderation, notices, outages, tiers
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.place import Change, Marketplace
 from bloxtr8.store import database
@@ -51,6 +51,7 @@ class Sweeper:
             Sweep("offers", 30.0, self.expire_offers),
             Sweep("offer_reminders", 60.0, self.remind),
             Sweep("offer_drafts", 300.0, self.purge_drafts),
+            Sweep("approvals", 300.0, self.expire_approvals),
             Sweep("stale_listings", 3600.0, self.hold_stale),
             Sweep("tier_ends", _TIERS_EVERY_S, self.end_tiers),
             Sweep("tier_reminders", _TIERS_EVERY_S, self.remind_of_tiers),
@@ -102,6 +103,14 @@ class Sweeper:
     async def purge_drafts(self) -> int:
         return await drafts.purge(self._place.clock.now(), BATCH_MAX)
 
+    async def expire_approvals(self) -> int:
+        """End requests for a second approval whose 72 hours are over."""
+
+        async def work(change: Change) -> int:
+            return await approvals.expire_due(change, BATCH_MAX)
+
+        return await self._change(work)
+
     async def hold_stale(self) -> int:
         """Take listings off the market that nobody has touched for 90 days."""
 
@@ -127,7 +136,9 @@ class Sweeper:
 
     async def _recheck(self, listing_id: UUID, seller_id: UUID, universe_id: int) -> None:
         try:
-            proof = await self._place.experiences.verify(seller_id, universe_id, fresh=True)
+            proof = await self._place.experiences.verify(
+                seller_id, universe_id, fresh=True, patient=True
+            )
         except Bloxtr8Error as error:
             # Nothing was learned; the lease has set when to ask again.
             _log.info("ownership_not_checked", listing_id=str(listing_id), code=error.code)

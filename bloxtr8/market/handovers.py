@@ -121,7 +121,9 @@ class HandoverChecks:
         """Return what Roblox says, None when it does not answer."""
         buyer_id, universe_id = row["buyer_id"], row["universe_id"]
         try:
-            proof = await self._place.experiences.verify(buyer_id, universe_id, fresh=True)
+            proof = await self._place.experiences.verify(
+                buyer_id, universe_id, fresh=True, patient=True
+            )
             look = await self._place.experiences.look(buyer_id, universe_id, purpose)
         except (OwnershipUnknown, UpstreamUnavailable, TierRequired) as error:
             _log.info("handover_not_seen", escrow_id=str(row["escrow_id"]), code=error.code)

@@ -23,7 +23,7 @@ from bloxtr8.market.standing import Lock, Standing, Tier
 from bloxtr8.messaging.signatures import Signer
 from bloxtr8.outbound import Outbound
 from bloxtr8.roblox.api import Refused, RobloxApi
-from bloxtr8.roblox.client import RobloxClient, RobloxUnknown
+from bloxtr8.roblox.client import ACTION_S, RobloxClient, RobloxUnknown
 from bloxtr8.roblox.details import Details, Looks
 from bloxtr8.roblox.openid import RobloxOpenId
 from bloxtr8.roblox.verifications import NotOwnerEffect, Verification, Verifier
@@ -80,13 +80,16 @@ class Market:
         *,
         user_id: UUID | None = None,
         fresh: bool = False,
+        budget_s: float = ACTION_S,
     ) -> Verification:
         """Return whether the experience is `user_id`'s (without: the actor's).
 
-        Asks Roblox outside of any transaction, at most 8 s. Raises OwnershipUnknown and
-        TierRequired.
+        Asks Roblox outside of any transaction, at most `budget_s` seconds. Raises
+        OwnershipUnknown and TierRequired.
         """
-        return await self.verifier.verify(actor, universe_id, user_id=user_id, fresh=fresh)
+        return await self.verifier.verify(
+            actor, universe_id, user_id=user_id, fresh=fresh, budget_s=budget_s
+        )
 
     async def details(self, universe_id: int) -> Details:
         """Return what a snapshot of the experience will hold; raises OwnershipUnknown."""

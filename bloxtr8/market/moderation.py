@@ -45,8 +45,9 @@ async def approve(change: Change, listing_id: UUID, reason: str, evidence: Evide
         raise InvalidState("The seller's account is not active.", current_status=seller["status"])
     if seller["external_id"] != str(evidence.proof.roblox_user_id):
         raise NotOwner
-    after = await listings.put_up(change, row, evidence)
+    # First, so that the risk of the new snapshot is without the flag that this takes off.
     await change.audit("listing.approved", on_listing(listing_id), reason=reason)
+    after = await listings.put_up(change, row, evidence)
     await _close_task(change, listing_id, "APPROVED")
     return after
 

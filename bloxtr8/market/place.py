@@ -52,8 +52,13 @@ class Kept:
 class Experiences(Protocol):
     """What services ask about Roblox. Nothing here is called inside a transaction but `keep`."""
 
-    async def verify(self, user_id: UUID, universe_id: int, *, fresh: bool) -> Proof:
-        """Return whose it is; raises OwnershipUnknown when Roblox does not say."""
+    async def verify(
+        self, user_id: UUID, universe_id: int, *, fresh: bool, patient: bool = False
+    ) -> Proof:
+        """Return whose it is; raises OwnershipUnknown when Roblox does not say.
+
+        `patient`: nobody waits for the answer, so Roblox has a minute for it instead of 8 s.
+        """
         ...
 
     async def look(self, user_id: UUID, universe_id: int, purpose: Purpose) -> Any:

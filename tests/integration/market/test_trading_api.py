@@ -1,5 +1,6 @@
 """Listings, drafts and offers over HTTP, with Discord and Roblox stood in for."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -265,6 +266,45 @@ async def test_staff_take_down_and_approve(people: People) -> None:
     await problem(relist, 409, "invalid_state")
     approved = await moderator.post(f"{path}/approve", {"reason": REASON})
     assert (approved.status, (await approved.json())["status"]) == (200, "ACTIVE")
+
+
+async def _risk() -> dict[str, int]:
+    """Return the factors of the latest snapshot, with their points."""
+    row = await database.fetchrow("SELECT risk_factors FROM roblox_snapshots ORDER BY id DESC")
+    assert row is not None
+    return {factor["code"]: factor["points"] for factor in json.loads(row["risk_factors"])}
+
+
+async def test_a_takedown_flags_the_experience_until_staff_approve(people: People) -> None:
+    seller, listing = await _listed(people)
+    moderator = await people.staff("MODERATOR")
+    path = f"/api/v1/staff/listings/{listing['id']}"
+    assert "FLAGGED" not in await _risk()
+    await moderator.post(f"{path}/takedown", {"reason": REASON})
+    assert (await moderator.post(f"{path}/approve", {"reason": REASON})).status == 200
+    assert "FLAGGED" not in await _risk()
+    await moderator.post(f"{path}/takedown", {"reason": REASON})
+    assert (await seller.post(f"{LISTINGS}/{listing['id']}/cancel")).status == 200
+    again = await seller.post(LISTINGS, _body(title="The same once more"))
+    assert again.status == 201, await again.text()
+    assert (await _risk())["FLAGGED"] == 50, "a new listing does not take the flag off"
+
+
+async def test_a_price_counts_until_another_takes_its_place(people: People) -> None:
+    seller, listing = await _listed(people)
+    path = f"{LISTINGS}/{listing['id']}"
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE listing_prices SET created_at = created_at - interval '40 days'")
+    change = {"price": _usd(300_000)}
+    assert (await seller.send("PATCH", path, change, headers={"If-Match": '"1"'})).status == 200
+    assert (await seller.post(f"{path}/pause")).status == 200
+    assert (await seller.post(f"{path}/relist")).status == 200
+    assert (await _risk())["PRICE_VOLATILE"] == 20, "the old price was asked until today"
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE listing_prices SET created_at = created_at - interval '40 days'")
+    assert (await seller.post(f"{path}/pause")).status == 200
+    assert (await seller.post(f"{path}/relist")).status == 200
+    assert "PRICE_VOLATILE" not in await _risk()
 
 
 async def test_outages_over_http(people: People) -> None:

@@ -151,8 +151,8 @@ async def test_a_high_risk_waits_for_a_moderator(world: World) -> None:
     assert (await database.fetch("SELECT status FROM staff_tasks"))[0]["status"] == "CLOSED"
     assert await world.audited(listing["id"]) == [
         "listing.created",
-        "listing.relisted",
         "listing.approved",
+        "listing.relisted",
     ]
 
 

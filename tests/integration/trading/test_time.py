@@ -88,6 +88,30 @@ async def test_untouched_listings_go_off_the_market(world: World) -> None:
     assert await world.told(seller.id) == ["listing_stale"]
 
 
+async def test_requests_for_a_second_approval_end_after_their_time(world: World) -> None:
+    asker, now = await world.person(), world.clock.now()
+    sweeper = Sweeper(world.place)
+    made = [ids.uuid7(), ids.uuid7()]
+    for number, approval_id in enumerate(made):
+        await _run(
+            "INSERT INTO approvals (id, action, subject_type, subject_id, subject_version,"
+            " payload, payload_sha256, amount_usd_minor, requested_by, reason, expires_at)"
+            " VALUES ($1, 'resolve_dispute', 'escrow', $2, 1, '{}', $3, 1, $4, 'Why', $5)",
+            approval_id,
+            str(ids.uuid7()),
+            bytes(32),
+            asker.id,
+            now + 72 * HOUR + number * HOUR,
+        )
+    world.later(72 * HOUR - timedelta(seconds=1))
+    assert await sweeper.expire_approvals() == 0
+    world.later(timedelta(seconds=1))
+    assert [await sweeper.expire_approvals() for _ in range(2)] == [1, 0]
+    assert (await world.row("approvals", made[0]))["status"] == "EXPIRED"
+    assert (await world.row("approvals", made[1]))["status"] == "PENDING"
+    assert await world.audited(made[0]) == ["approval.expired"]
+
+
 async def test_ownership_is_asked_again_every_week(world: World) -> None:
     seller, buyer, thief = [await world.person() for _ in range(3)]
     kept, lost = await world.listing(seller), await world.listing(seller)
@@ -103,6 +127,7 @@ async def test_ownership_is_asked_again_every_week(world: World) -> None:
     assert await sweeper.recheck() == 0, "not at once again"
     world.later(HOUR)
     assert await sweeper.recheck() == 2
+    assert world.roblox.patient, "nobody waits for it"
     row = await world.row("listings", lost["id"])
     assert (row["status"], row["hold_reason"]) == ("INACTIVE", "OWNERSHIP")
     for person in (seller, buyer):

@@ -50,9 +50,13 @@ class Roblox:
         self.risk = "LOW"
         self.silent = False
         self.asked = 0
+        self.patient = False
 
-    async def verify(self, user_id: UUID, universe_id: int, *, fresh: bool) -> Proof:
+    async def verify(
+        self, user_id: UUID, universe_id: int, *, fresh: bool, patient: bool = False
+    ) -> Proof:
         self.asked += 1
+        self.patient = patient
         if self.silent:
             raise OwnershipUnknown(retry_after_s=30)
         mine = self.owners.get(universe_id) == user_id
