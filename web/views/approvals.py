@@ -1,9 +1,10 @@
 """Listing second approvals and deciding about them."""
 
+import contextlib
 from typing import Any
 from uuid import UUID
 
-from bloxtr8.errors import ApprovalStale, NotFound
+from bloxtr8.errors import ApprovalStale, Conflict, Forbidden, NotFound
 from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.store import database
 from bloxtr8.store import operations as store
@@ -42,9 +43,7 @@ async def approve(call: Call) -> Reply:
         row = await approvals.lock(tx, approval_id, body.payload_sha256, call)
         if row["escrow_version"] != row["subject_version"]:
             raise ApprovalStale
-        agreed.CopyFrom(await approvals.waiting_command(tx, approval_id))
-        assert call.role is not None, "the route is for staff"
-        agreed.approvals.add(user_id=call.caller.user_id, staff_role=role_number(call.role))
+        agreed.CopyFrom(await _agreed(tx, call, approval_id))
         await _judge(tx, call, agreed)
         await approvals.decide(tx, call, row, "APPROVED", body.reason)
         return await store.approve(tx, agreed, call.now)
@@ -59,6 +58,9 @@ async def reject(call: Call) -> Reply:
 
     async def work(tx: Transaction) -> Reply:
         row = await approvals.lock(tx, approval_id, body.payload_sha256, call)
+        # What has become impossible since is nobody's to approve, and may be turned down.
+        with contextlib.suppress(Conflict):
+            await _judge(tx, call, await _agreed(tx, call, approval_id))
         decided = await approvals.decide(tx, call, row, "REJECTED", body.reason)
         await approvals.reject_waiting(tx, approval_id, call.now)
         return Reply(_render(decided).model_dump(mode="json"))
@@ -66,12 +68,20 @@ async def reject(call: Call) -> Reply:
     return await submission.once(call, work)
 
 
+async def _agreed(tx: Transaction, call: Call, approval_id: UUID) -> commands.EscrowCommand:
+    """Return the command that waits, as it is when the caller agrees; raises AlreadyDecided."""
+    command = await approvals.waiting_command(tx, approval_id)
+    assert call.role is not None, "the route is for staff"
+    command.approvals.add(user_id=call.caller.user_id, staff_role=role_number(call.role))
+    return command
+
+
 async def _judge(tx: Transaction, call: Call, command: commands.EscrowCommand) -> None:
-    """Raises what the rules say against it now, also when this role cannot approve it."""
+    """Raises what the rules say against it now, Forbidden when this role cannot approve it."""
     case = await cases.load(command.escrow_id, call.caller.user_id, tx)
     judged = judge(call, case, command)
     if judged.needs_approval:
-        raise ApprovalStale("Your role cannot approve this.")
+        raise Forbidden("Your role does not decide about this.")
 
 
 def _id(call: Call) -> UUID:

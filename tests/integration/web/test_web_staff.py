@@ -10,6 +10,7 @@ from bloxtr8.store import database
 from bloxtr8.store.database import to_json
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
+from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from tests.integration.web.world import REASON, VERDICT, Someone, World, accepted, problem
 
 RELEASE = {"outcome": "RELEASE", "verdict": VERDICT, "reason": REASON}
@@ -248,3 +249,31 @@ async def test_a_repeated_approval_gets_the_same_answer_and_one_command(world: W
     told = [await world.post(path, second, body, key="the-same-key-twice") for _ in range(2)]
     assert await told[0].json() == await told[1].json()
     assert len(world.commands) == 1
+
+
+async def test_who_may_not_do_it_alone_does_not_decide_about_it(world: World) -> None:
+    first, second = [await world.person(StaffRole.ADMIN) for _ in range(2)]
+    moderator = await world.person(StaffRole.MODERATOR)
+    price = common.Money(minor=20_000_000_000, currency=common.CURRENCY_USDC)
+    trade = await world.trade(price=price, rail=common.RAIL_USDC_BASE)
+    due = common.Money(minor=trade.due_minor, currency=common.CURRENCY_USDC)
+    intent = trade.escrow.intent.operation_id
+    trade.fact(
+        payment_succeeded=payments.PaymentSucceeded(
+            operation_id=intent, payment_ref="0xabc:1", amount=due
+        )
+    )
+    trade.deliver()
+    await trade.mirror()
+    asked = await accepted(
+        await world.post(f"{trade.staff_path}/release", first, {"reason": REASON})
+    )
+    assert asked["status"] == "PENDING_APPROVAL"
+    path = f"/api/v1/staff/approvals/{asked['approval_id']}"
+    listed = await (await world.get("/api/v1/staff/approvals?status=PENDING", moderator)).json()
+    (approval,) = [item for item in listed["items"] if item["id"] == asked["approval_id"]]
+    body = {"payload_sha256": approval["payload_sha256"], "reason": REASON}
+    for decision in ("approve", "reject"):
+        await problem(await world.post(f"{path}/{decision}", moderator, body), 403, "forbidden")
+    rejected = await world.post(f"{path}/reject", second, body)
+    assert (await rejected.json())["status"] == "REJECTED"
