@@ -1,7 +1,10 @@
 """What runs beside the streams for people: the audit chain, old proofs, broken uploads, exports."""
 
+from datetime import UTC, datetime
 from functools import partial
 
+from bloxtr8.access.rotation import rotate
+from bloxtr8.config import KeysSettings
 from bloxtr8.disputes.files import EvidenceFiles
 from bloxtr8.market.chain_heads import ChainHeads
 from bloxtr8.market.clockwork import Sweep, forever
@@ -14,6 +17,7 @@ from bloxtr8.store.objects import ObjectStore
 _BROKEN_UPLOADS_EVERY_S = 600.0
 _EXPORTS_EVERY_S = 5.0
 _CHAIN_HEADS_EVERY_S = 300.0
+_TOKEN_KEYS_EVERY_S = 3600.0
 
 
 def register(app: BloxtrApp) -> None:
@@ -29,5 +33,13 @@ def register(app: BloxtrApp) -> None:
         Sweep("old_exports", _BROKEN_UPLOADS_EVERY_S, exports.sweep),
     ):
         app.background(sweep.name, partial(forever, sweep))
+    if app.settings.keys.create:
+        keys = Sweep("token_keys", _TOKEN_KEYS_EVERY_S, partial(_rotate, app.settings.keys))
+        app.background(keys.name, partial(forever, keys))
     app.background("audit_chain", Sealer(app.clock).run)
     app.background("proofs", ProofSweeper(app.clock).run)
+
+
+async def _rotate(keys: KeysSettings) -> int:
+    """Files have the machine's time, also where business time travels."""
+    return len(rotate(keys.directory, datetime.now(UTC)))

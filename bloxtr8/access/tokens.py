@@ -3,19 +3,22 @@
 RFC 7519 (JWT), RFC 7518 (ES256), RFC 7517 (JWK sets). Keys are files of the key directory:
 `tokens-<n>.pem` (EC P-256, PKCS 8) and `web-secret.bin` (32 random bytes). The highest number
 signs; every key present verifies, so a key rotates by adding the next and removing the old one
-24 hours later.
+24 hours later (`bloxtr8.access.rotation`). Processes look at the directory while they run.
 """
 
 import hashlib
 import hmac
 import os
 import secrets
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from bloxtr8.access.identity import Identity, StaffRole
@@ -32,19 +35,39 @@ _TOKEN_CHARACTERS_MAX = 4096
 _KEYS_MAX = 10
 # A token from a worker whose clock is a little ahead is not refused.
 _LEEWAY = timedelta(seconds=5)
+# How often a process looks for new keys: all the time, and when a token names an unknown one.
+_LOOK_EVERY_S = 10.0
+_LOOK_AGAIN_AFTER_S = 1.0
 _MAC_FILE = "web-secret.bin"
 _SECRET_BYTES = 32
 
+_log = structlog.get_logger(__name__)
+
 
 class TokenKeys:
-    """The keys that sign and verify access tokens, and the secret of MACs."""
+    """The keys that sign and verify access tokens, and the secret of MACs.
 
-    def __init__(self, keys: list[ECKey], secret: bytes) -> None:
-        assert 0 < len(keys) <= _KEYS_MAX, "there is at least one key and not many"
+    With `directory` the keys are what is there: `look` follows changes.
+    """
+
+    def __init__(
+        self,
+        keys: list[ECKey],
+        secret: bytes,
+        directory: Path | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         assert len(secret) >= _SECRET_BYTES, "a MAC's secret is not guessable"
+        self._secret = secret
+        self._directory = directory
+        self._monotonic = monotonic
+        self._looked_at = monotonic()
+        self._take(keys)
+
+    def _take(self, keys: list[ECKey]) -> None:
+        assert 0 < len(keys) <= _KEYS_MAX, "there is at least one key and not many"
         self.signing_key = keys[-1]
         self.key_set = KeySet(list(keys))
-        self._secret = secret
 
     @classmethod
     def load(cls, directory: Path, *, create: bool) -> "TokenKeys":
@@ -54,16 +77,37 @@ class TokenKeys:
         """
         if create:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not any(directory.glob("tokens-*.pem")):
-                pem = ECKey.generate_key("P-256", private=True).as_pem(private=True)
-                _write_once(directory / "tokens-1.pem", pem)
+            if not key_files(directory):
+                write_key(directory, 1)
             if not (directory / _MAC_FILE).exists():
                 _write_once(directory / _MAC_FILE, secrets.token_bytes(_SECRET_BYTES))
-        paths = sorted(directory.glob("tokens-*.pem"), key=_number)
+        paths = key_files(directory)
         if not paths:
             raise FileNotFoundError(f"no token key in {directory}")
-        keys = [ECKey.import_key(path.read_bytes(), {"kid": path.stem}) for path in paths]
-        return cls(keys, (directory / _MAC_FILE).read_bytes())
+        return cls(_read(paths), (directory / _MAC_FILE).read_bytes(), directory)
+
+    def look(self, *, unknown: bool = False) -> bool:
+        """Take over what has changed in the directory; tell whether something had.
+
+        Looks every 10 s, and because of an `unknown` key after one. What cannot be read, or
+        no key at all, changes nothing.
+        """
+        if self._directory is None:
+            return False
+        now = self._monotonic()
+        if now - self._looked_at < (_LOOK_AGAIN_AFTER_S if unknown else _LOOK_EVERY_S):
+            return False
+        self._looked_at = now
+        try:
+            paths = key_files(self._directory)
+            known = [key.kid for key in self._all()]
+            if not 0 < len(paths) <= _KEYS_MAX or [path.stem for path in paths] == known:
+                return False
+            self._take(_read(paths))
+        except (OSError, ValueError, JoseError) as error:
+            _log.error("token_keys_unreadable", error=type(error).__name__)
+            return False
+        return True
 
     def mac(self, purpose: str, *parts: str) -> bytes:
         """Return HMAC-SHA256 over `purpose` and `parts`, each with its length before it."""
@@ -73,6 +117,7 @@ class TokenKeys:
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JWK set."""
+        self.look()
         keys = [{**key.as_dict(private=False), "use": "sig", "alg": "ES256"} for key in self._all()]
         return {"keys": keys}
 
@@ -107,6 +152,7 @@ class AccessTokens:
             "amr": ["discord", "mfa"] if session.mfa else ["discord"],
             "role": role.name if role else None,
         }
+        self.keys.look()
         key = self.keys.signing_key
         return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
 
@@ -115,10 +161,18 @@ class AccessTokens:
         if len(token) > _TOKEN_CHARACTERS_MAX:
             raise Unauthenticated("The access token is not valid.")
         try:
-            claims = jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
-            return self._identity(claims)
+            return self._identity(self._claims(token))
         except (JoseError, ValueError, KeyError, TypeError, OverflowError):
             raise Unauthenticated("The access token is not valid.") from None
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
+        except InvalidKeyIdError:
+            # Another process may have signed it with a key that is new.
+            if not self.keys.look(unknown=True):
+                raise
+        return jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         now = self._clock.now()
@@ -146,7 +200,7 @@ class AccessTokens:
         if len(token) > _TOKEN_CHARACTERS_MAX:
             return None
         try:
-            claims = jwt.decode(token, self.keys.key_set, algorithms=_ALGORITHMS).claims
+            claims = self._claims(token)
         except (JoseError, ValueError, KeyError, TypeError):
             return None
         sid = claims.get("sid")
@@ -159,6 +213,22 @@ def mint_access_token(
 ) -> str:
     """Return an access token for `session` with the keys of `settings`; for demo and tests."""
     return AccessTokens.from_settings(settings, clock).mint(session, role)
+
+
+def key_files(directory: Path) -> list[Path]:
+    """Return the files of the token keys, the oldest first."""
+    return sorted(directory.glob("tokens-*.pem"), key=_number)
+
+
+def write_key(directory: Path, number: int) -> Path:
+    """Make the token key of that number, unless another process has; return its file."""
+    path = directory / f"tokens-{number}.pem"
+    _write_once(path, ECKey.generate_key("P-256", private=True).as_pem(private=True))
+    return path
+
+
+def _read(paths: list[Path]) -> list[ECKey]:
+    return [ECKey.import_key(path.read_bytes(), {"kid": path.stem}) for path in paths]
 
 
 def _time(seconds: Any) -> datetime:

@@ -31,6 +31,7 @@ def _sandbox() -> Iterator[None]:
 # Commands in modules of their own, which are loaded when they are asked for.
 _ELSEWHERE = {
     "audit": "bloxtr8.cli.audit",
+    "keys": "bloxtr8.cli.keys",
     "ledger": "bloxtr8.cli.ledger",
     "reconcile": "bloxtr8.cli.reconcile",
     "staff": "bloxtr8.cli.staff",

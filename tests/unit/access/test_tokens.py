@@ -1,15 +1,18 @@
 """Access tokens and the keys behind them."""
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
 from bloxtr8 import ids
-from bloxtr8.access import AccessTokens, Session, StaffRole
-from bloxtr8.access.tokens import TokenKeys
+from bloxtr8.access import AccessTokens, Session, StaffRole, rotation
+from bloxtr8.access.tokens import TokenKeys, key_files, write_key
+from bloxtr8.cli.main import main
 from bloxtr8.clock import ManualClock
 from bloxtr8.errors import StepUpRequired, TokenExpired, Unauthenticated
 
@@ -82,6 +85,63 @@ def test_keys_rotate_with_overlap(tmp_path: Path, clock: ManualClock) -> None:
     with pytest.raises(Unauthenticated):
         tokens(tmp_path, clock).verify(old)
     tokens(tmp_path, clock).verify(new)
+
+
+def test_a_running_process_follows_its_directory(tmp_path: Path, clock: ManualClock) -> None:
+    seconds = [0.0]
+    first = TokenKeys.load(tmp_path, create=True)
+    running = TokenKeys([first.signing_key], bytes(32), tmp_path, lambda: seconds[0])
+    here = AccessTokens(running, "https://b.example", clock)
+    write_key(tmp_path, 2)
+    made = tokens(tmp_path, clock).mint(session())
+    with pytest.raises(Unauthenticated):
+        here.verify(made)
+    seconds[0] = 1.0
+    here.verify(made)
+    (tmp_path / "tokens-1.pem").unlink()
+    seconds[0] = 10.0
+    assert len(here.keys.jwks()["keys"]) == 2, "looked a moment ago"
+    seconds[0] = 11.0
+    assert [key["kid"] for key in here.keys.jwks()["keys"]] == ["tokens-2"]
+    (tmp_path / "tokens-3.pem").write_text("half of a ke")
+    seconds[0] = 30.0
+    here.verify(here.mint(session()))
+    (tmp_path / "tokens-3.pem").unlink()
+    (tmp_path / "tokens-2.pem").unlink()
+    seconds[0] = 60.0
+    here.verify(made)
+
+
+def _aged(path: Path, now: datetime, by: timedelta) -> None:
+    at = (now - by).timestamp()
+    os.utime(path, (at, at))
+
+
+def test_keys_sign_for_90_days_and_verify_for_one_more(tmp_path: Path) -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    with pytest.raises(FileNotFoundError):
+        rotation.rotate(tmp_path, now)
+    write_key(tmp_path, 1)
+    _aged(tmp_path / "tokens-1.pem", now, 90 * day - timedelta(minutes=1))
+    assert rotation.rotate(tmp_path, now) == []
+    _aged(tmp_path / "tokens-1.pem", now, 90 * day)
+    assert rotation.rotate(tmp_path, now) == ["made tokens-2.pem"]
+    assert rotation.rotate(tmp_path, now) == []
+    _aged(tmp_path / "tokens-2.pem", now, day)
+    assert rotation.rotate(tmp_path, now) == ["removed tokens-1.pem"]
+    assert rotation.rotate(tmp_path, now, at_once=True) == ["made tokens-3.pem"]
+    assert [path.name for path in key_files(tmp_path)] == ["tokens-2.pem", "tokens-3.pem"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+
+
+def test_the_command_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOXTR8_KEYS__DIRECTORY", str(tmp_path))
+    runner = CliRunner()
+    missing = runner.invoke(main, ["keys", "rotate"])
+    assert (missing.exit_code, "no token key" in missing.output) == (1, True)
+    write_key(tmp_path, 9)
+    assert runner.invoke(main, ["keys", "rotate"]).output == "nothing is due\n"
+    assert runner.invoke(main, ["keys", "rotate", "--now"]).output == "made tokens-10.pem\n"
 
 
 def test_many_processes_make_one_key(tmp_path: Path) -> None:
