@@ -8,7 +8,7 @@ from uuid import UUID
 from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, TierRequired, UpstreamUnavailable, ValidationFailed
 from bloxtr8.roblox import details, kept
-from bloxtr8.roblox.api import Group, OwnerType, Page, Refused, RobloxApi
+from bloxtr8.roblox.api import Group, Owner, OwnerType, Page, Refused, RobloxApi
 from bloxtr8.roblox.client import ACTION_S, RobloxUnknown
 from bloxtr8.roblox.details import Details, Looks
 from bloxtr8.store.database import fetchrow
@@ -131,7 +131,7 @@ class Experiences:
             async for part in self._owned("USER", roblox_id):
                 yield part
             return
-        groups = await self._api.groups_of(roblox_id)
+        groups = await self._groups(roblox_id)
         for group in groups[:_GROUPS_MAX]:
             try:
                 async for part in self._owned("GROUP", group.id):
@@ -140,6 +140,15 @@ class Experiences:
                 yield (), False
         if len(groups) > _GROUPS_MAX:
             yield (), False
+
+    async def _groups(self, roblox_id: int) -> Sequence[Owner]:
+        now = self._clock.now()
+        known = await kept.groups_of(roblox_id, now)
+        if known is not None:
+            return known
+        found = await self._api.groups_of(roblox_id)
+        await kept.keep_groups(roblox_id, found, now)
+        return found
 
     async def _owned(self, kind: OwnerType, owner_id: int) -> AsyncIterator[_Part]:
         """Yield an owner's experiences, remembered for ten minutes when they are all there."""

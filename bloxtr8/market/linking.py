@@ -22,6 +22,7 @@ from bloxtr8.market.links import Permit
 from bloxtr8.market.roblox_accounts import Tools
 from bloxtr8.market.signin import Departure, Return, check_return, consume, note_outcome
 from bloxtr8.market.states import Handshake, Wanted
+from bloxtr8.roblox.details import Looks
 from bloxtr8.roblox.openid import SCOPE_GROUP, SCOPE_LINK, RobloxOpenId, RobloxPerson
 from bloxtr8.store.database import Transaction, run_in_transaction, transaction
 from proto.bloxtr8.market.v1 import market_pb2 as market
@@ -55,12 +56,14 @@ class Linking:
     def __init__(
         self,
         openid: RobloxOpenId,
+        looks: Looks,
         keys: TokenKeys,
         tools: Tools,
         clock: Clock,
         on_group: Callable[[GroupConsent], Awaitable[None]],
     ) -> None:
         self._openid = openid
+        self._looks = looks
         self._on_group = on_group
         self._keys = keys
         self._tools = tools
@@ -180,6 +183,10 @@ class Linking:
             person = await self._openid.person(subject, tokens)
         finally:
             await self._openid.revoke(tokens)
+        if person.created_at is None:
+            # A profile may leave it out; an account of unknown age counts as new.
+            created_at = await self._looks.account_created_at(person.roblox_id)
+            person = replace(person, created_at=created_at)
         await self._link(acting, person)
 
     async def _link(self, actor: Actor, person: RobloxPerson) -> None:

@@ -130,7 +130,7 @@ def make_market(
         events=events,
         discord=discord,
         sign_in=SignIn(discord, keys, events, clock),
-        linking=Linking(openid, keys, tools, clock, checks.use),
+        linking=Linking(openid, looks, keys, tools, clock, checks.use),
         verifier=verifier,
         experiences=Experiences(api, looks, clock),
         freezing=Freezing(events, signer, effects.frozen),

@@ -1,5 +1,6 @@
 """What an experience looks like: put together from what Roblox shows, gaps as None."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from bloxtr8.clock import Clock
 from bloxtr8.roblox import cache
 from bloxtr8.roblox.api import Game, Owner, OwnerType, Refused, RobloxApi, Universe, id_of
-from bloxtr8.roblox.client import RobloxUnknown
+from bloxtr8.roblox.client import ACTION_S, RobloxUnknown
 
 T = TypeVar("T")
 
@@ -87,6 +88,14 @@ class Looks:
             if name:
                 found["GROUP", group_id] = name
         return found
+
+    async def account_created_at(self, user_id: int) -> datetime | None:
+        """Return when a Roblox account was made, None when Roblox does not say in time."""
+        try:
+            async with asyncio.timeout(ACTION_S):
+                return await self._api.user_created_at(user_id)
+        except (RobloxUnknown, TimeoutError):
+            return None
 
     async def icons(self, universe_ids: Sequence[int]) -> dict[int, str | None]:
         """Return pictures' addresses by universe id."""

@@ -15,6 +15,7 @@ from bloxtr8.roblox.details import Details
 KEPT = timedelta(minutes=10)
 _ONE = "DETAILS"
 _OWNED: dict[OwnerType, str] = {"USER": "OWNED_BY_USER", "GROUP": "OWNED_BY_GROUP"}
+_GROUPS = "GROUPS_OF"
 _TIMES = ("created_at", "updated_at")
 
 
@@ -42,6 +43,19 @@ async def keep_owned(
     """Remember a list that is known to be whole."""
     payload = {owner_id: {"items": [_payload(item) for item in found]}}
     await cache.write(_OWNED[kind], payload, KEPT, now)
+
+
+async def groups_of(user_id: int, now: datetime) -> Sequence[Owner] | None:
+    """Return the groups that a user is in, as they were seen within ten minutes."""
+    kept = await cache.read(_GROUPS, [user_id], now)
+    if user_id not in kept:
+        return None
+    return [Owner("GROUP", int(item["id"]), item["name"]) for item in kept[user_id]["items"]]
+
+
+async def keep_groups(user_id: int, found: Sequence[Owner], now: datetime) -> None:
+    items = [{"id": str(group.id), "name": group.name} for group in found]
+    await cache.write(_GROUPS, {user_id: {"items": items}}, KEPT, now)
 
 
 def _payload(found: Details) -> dict[str, Any]:

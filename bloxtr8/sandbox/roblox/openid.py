@@ -131,7 +131,7 @@ class Provider:
                 "name": person.display_name or person.name,
                 "nickname": person.display_name or person.name,
                 "preferred_username": person.name,
-                "created_at": int(person.created.timestamp()),
+                "created_at": None if person.ageless else int(person.created.timestamp()),
                 "profile": f"https://www.roblox.com/users/{person.id}/profile",
                 "picture": None,
             }

@@ -10,10 +10,13 @@ Id = Annotated[int, Field(ge=1, lt=10**18)]
 
 
 class RobloxPersona(Body):
+    """`ageless`: their profile does not say when the account was made."""
+
     id: Id
     name: Annotated[str, Field(min_length=1, max_length=40)]
     display_name: str | None = None
     created: AwareDatetime
+    ageless: bool = False
 
 
 class Member(Body):

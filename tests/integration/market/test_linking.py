@@ -42,6 +42,20 @@ async def test_linking_raises_the_tier(people: People) -> None:
     assert "Roblox: Builder7001" in done
 
 
+@pytest.mark.parametrize("silent", [False, True])
+async def test_an_age_that_the_profile_leaves_out_is_looked_up(
+    people: People, *, silent: bool
+) -> None:
+    people.robloxian(7001, ageless=True)
+    if silent:
+        people.roblox.faults.add(FaultRule("GET /v1/users/7001", Fault.ERROR_BEFORE, 9))
+    await people.linked(7001)
+    (row,) = await database.fetch(
+        "SELECT provider_created_at FROM accounts WHERE provider = 'ROBLOX'"
+    )
+    assert row["provider_created_at"] == (None if silent else OLD)
+
+
 async def test_the_same_account_again_changes_nothing(people: People) -> None:
     browser = await people.linked(7001)
     answer = await browser.post("/auth/roblox/link")
