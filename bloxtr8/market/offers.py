@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -220,23 +221,30 @@ async def _check_room(change: Change, rights: Standing, listing_id: UUID) -> Non
     """The buyer's and the listing's rows are held, so the counts stay as they are."""
     counts = await change.tx.fetchrow(
         "SELECT count(*) FILTER (WHERE status = 'PENDING' AND expires_at > $3) AS open,"
-        " count(*) FILTER (WHERE round = 1 AND created_at > $4) AS in_hour,"
-        " count(*) FILTER (WHERE round = 1 AND listing_id = $2 AND created_at > $5) AS in_day"
+        # Of as many as there may be in the time, the first: it has to be over before the next.
+        " (array_agg(created_at ORDER BY created_at DESC)"
+        "  FILTER (WHERE round = 1 AND created_at > $4))[$6::int] AS in_hour,"
+        " (array_agg(created_at ORDER BY created_at DESC)"
+        "  FILTER (WHERE round = 1 AND listing_id = $2 AND created_at > $5))[$7::int] AS in_day"
         " FROM offers WHERE buyer_id = $1 AND (status = 'PENDING' OR created_at > $5)",
         rights.user_id,
         listing_id,
         change.now,
         change.now - rules.HOUR,
         change.now - rules.DAY,
+        rules.OFFERS_PER_HOUR_MAX,
+        rules.OFFERS_PER_LISTING_AND_DAY_MAX,
     )
     assert counts is not None, "an aggregate has a row"
     most = rules.open_offers_max(rights.tier)
     if counts["open"] >= most:
         raise LimitReached(f"You may have {most} open offers.", limit=most)
-    if counts["in_hour"] >= rules.OFFERS_PER_HOUR_MAX:
-        raise RateLimited("Ten new offers an hour are the limit.", retry_after_s=3600)
-    if counts["in_day"] >= rules.OFFERS_PER_LISTING_AND_DAY_MAX:
-        raise RateLimited("Three offers a day on one listing are the limit.", retry_after_s=86_400)
+    if counts["in_hour"] is not None:
+        wait = _seconds(counts["in_hour"] + rules.HOUR - change.now)
+        raise RateLimited("Ten new offers an hour are the limit.", retry_after_s=wait)
+    if counts["in_day"] is not None:
+        wait = _seconds(counts["in_day"] + rules.DAY - change.now)
+        raise RateLimited("Three offers a day on one listing are the limit.", retry_after_s=wait)
     on_listing = await change.tx.fetchval(
         "SELECT count(*) FROM offers WHERE listing_id = $1 AND status = 'PENDING'"
         " AND expires_at > $2",
@@ -247,6 +255,11 @@ async def _check_room(change: Change, rights: Standing, listing_id: UUID) -> Non
         raise LimitReached(
             "This listing has as many open offers as it can.", limit=rules.OFFERS_PER_LISTING_MAX
         )
+
+
+def _seconds(span: timedelta) -> int:
+    """Return whole seconds after which `span` is over."""
+    return int(span.total_seconds()) + 1
 
 
 async def _insert(change: Change, listing: Row, proposal: Proposal, parent: Row | None) -> Row:

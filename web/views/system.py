@@ -19,6 +19,7 @@ from web.system_answers import Health, Jwks, Ready
 _CLOCK_OFF_S_MAX = 1.0
 _OUTBOX_LAG_S_MAX = 60.0
 _TICK_AGE_S_MAX = 10.0
+_ASK_AGAIN_S = "5"
 
 
 async def health(_call: Call) -> Reply:
@@ -31,9 +32,8 @@ async def ready(call: Call) -> Reply:
     checks = {**_stream_checks(call.deps), **await _database_checks(call.deps)}
     passed = all(checks.values())
     shown = {name: "ok" if fine else "fail" for name, fine in sorted(checks.items())}
-    return Reply(
-        {"status": "ok" if passed else "fail", "checks": shown}, status=200 if passed else 503
-    )
+    body = {"status": "ok" if passed else "fail", "checks": shown}
+    return Reply(body) if passed else Reply(body, 503, {"Retry-After": _ASK_AGAIN_S})
 
 
 async def metrics(call: Call) -> Reply:

@@ -242,8 +242,9 @@ async def test_limits_of_offers(world: World) -> None:
         await world.withdraw(buyer, offer)
         offer = await world.offer(buyer, listing)
     await world.withdraw(buyer, offer)
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimited) as refused:
         await world.offer(buyer, listing)
+    assert refused.value.members["retry_after_s"] == 24 * 3600 + 1
     world.later(24 * HOUR)
     await world.offer(buyer, listing)
 
@@ -254,8 +255,10 @@ async def test_ten_offers_an_hour_and_twenty_open_ones(world: World) -> None:
     shown = [await world.listing(sellers[i // 10]) for i in range(21)]
     for listing in shown[:10]:
         await world.offer(buyer, listing)
-    with pytest.raises(RateLimited):
+    world.later(HOUR / 3)
+    with pytest.raises(RateLimited) as refused:
         await world.offer(buyer, shown[10])
+    assert refused.value.members["retry_after_s"] == 2 * 1200 + 1
     world.later(HOUR)
     for listing in shown[10:20]:
         await world.offer(buyer, listing)

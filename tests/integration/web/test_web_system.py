@@ -23,6 +23,7 @@ async def test_readiness_names_what_fails(world: World) -> None:
         answer = await world.get("/ready")
         document = await answer.json()
         assert (answer.status, document["checks"][check]) == (503, "fail")
+        assert answer.headers["Retry-After"] == "5"
         world.process.facts[fact] = True
     async with database.transaction() as tx:
         await tx.execute(
