@@ -47,6 +47,19 @@ async def is_blocked(tx: Transaction, *, by: UUID, whom: UUID) -> bool:
     return found is not None
 
 
+async def one(tx: Transaction, actor: Actor, blocked_id: UUID) -> dict[str, Any]:
+    """Return the actor's block of somebody; raises NotFound."""
+    row = await tx.fetchrow(
+        "SELECT b.blocked_id, u.display_name, b.created_at FROM user_blocks b"
+        " JOIN users u ON u.id = b.blocked_id WHERE b.user_id = $1 AND b.blocked_id = $2",
+        actor.id,
+        blocked_id,
+    )
+    if row is None:
+        raise NotFound
+    return row
+
+
 async def of_user(
     tx: Transaction, user_id: UUID, before: int | None, limit: int
 ) -> list[dict[str, Any]]:

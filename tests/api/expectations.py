@@ -176,6 +176,7 @@ EXPECTED: dict[str, Expectation] = {
     "GET /api/v1/me/consents": USER,
     "POST /api/v1/me/consents": USER,
     "GET /api/v1/me/blocks": USER,
+    "GET /api/v1/me/blocks/{user_id}": absent(USER),
     "PUT /api/v1/me/blocks/{user_id}": USER,
     "DELETE /api/v1/me/blocks/{user_id}": USER,
     "POST /api/v1/me/close": USER,

@@ -98,16 +98,15 @@ async def list_blocks(call: Call) -> Reply:
             tx, actor_of(call).id, pages.number_position(call), call.query.limit + 1
         )
     shown, cursor = pages.cut(call, rows, lambda row: [str(row["id"])])
-    items = [
-        people_answers.BlockOut(
-            user_id=str(row["blocked_id"]),
-            display_name=row["display_name"],
-            since=row["created_at"],
-        )
-        for row in shown
-    ]
-    answer = people_answers.Blocks(items=items, next_cursor=cursor)
+    answer = people_answers.Blocks(items=[_block(row) for row in shown], next_cursor=cursor)
     return Reply(answer, headers=pages.link(call, cursor))
+
+
+async def read_block(call: Call) -> Reply:
+    """Whether, and since when, the caller has blocked somebody."""
+    async with transaction() as tx:
+        row = await blocks.one(tx, actor_of(call), _uuid(call.parameter("user_id")))
+    return Reply(_block(row))
 
 
 async def block(call: Call) -> Reply:
@@ -142,6 +141,14 @@ async def close(call: Call) -> Reply:
 
     await submission.once(call, work)
     return Reply(cookies.signed_out(call.deps.settings))
+
+
+def _block(row: dict[str, Any]) -> people_answers.BlockOut:
+    return people_answers.BlockOut(
+        user_id=str(row["blocked_id"]),
+        display_name=row["display_name"],
+        since=row["created_at"],
+    )
 
 
 def _consent(row: dict[str, Any], current: Any) -> people_answers.ConsentOut:
@@ -209,6 +216,7 @@ ROUTES = (
         query=Page,
         answer=people_answers.Blocks,
     ),
+    _route("GET", "me/blocks/{user_id}", read_block, "One block", answer=people_answers.BlockOut),
     _route("PUT", "me/blocks/{user_id}", block, "Block somebody", status=204),
     _route("DELETE", "me/blocks/{user_id}", unblock, "Lift a block", status=204),
     _route(

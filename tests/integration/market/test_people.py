@@ -78,7 +78,10 @@ async def test_without_a_written_policy_nobody_trades(people: People) -> None:
 async def test_blocks(people: People) -> None:
     one, two = await people.signed_in(), await people.signed_in()
     path = f"/api/v1/me/blocks/{two.user_id}"
+    await problem(await one.get(path), 404, "not_found")
     assert [(await one.send("PUT", path)).status for _ in range(2)] == [204, 204]
+    assert (await (await one.get(path)).json())["user_id"] == two.user_id
+    await problem(await two.get(f"/api/v1/me/blocks/{one.user_id}"), 404, "not_found")
     third = await people.signed_in()
     await one.send("PUT", f"/api/v1/me/blocks/{third.user_id}")
     latest = await (await one.get("/api/v1/me/blocks?limit=1")).json()
