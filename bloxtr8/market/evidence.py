@@ -55,7 +55,10 @@ async def of_seller(place: Marketplace, seller_id: UUID, universe_id: int) -> Ev
 
 
 async def _displaced(place: Marketplace, user_id: UUID, universe_id: int) -> UUID | None:
-    """Return another's listing of the experience if Roblox denies that they own it."""
+    """Return another's listing of the experience if they may not list it any more.
+
+    A former owner who stayed in the group does not stand in the way of the present one.
+    """
     row = await database.fetchrow(
         "SELECT id, seller_id FROM listings WHERE universe_id = $1 AND seller_id <> $2"
         " AND status IN ('ACTIVE', 'INACTIVE')",
@@ -69,4 +72,4 @@ async def _displaced(place: Marketplace, user_id: UUID, universe_id: int) -> UUI
     except OwnershipUnknown:
         return None
     found: UUID = row["id"]
-    return None if theirs.verified else found
+    return None if theirs.may_list else found

@@ -34,7 +34,7 @@ from bloxtr8.store.database import Transaction, transaction
 class Effects:
     """What other parts do in the transactions of this one.
 
-    `frozen`: a person was frozen. `not_owner`: Roblox says that an experience is not theirs.
+    `frozen`: a person was frozen. `not_owner`: by what Roblox says they may not list something.
     """
 
     frozen: Sequence[Effect] = ()

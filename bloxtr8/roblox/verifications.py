@@ -64,7 +64,10 @@ class Verification:
 
 
 class Verifier:
-    """Checks ownership. `effects` run in the transaction that learns of NOT_OWNER."""
+    """Checks ownership. `effects` run in the transaction that learns that somebody may not list.
+
+    That is NOT_OWNER, and a member of the owning group who is not its owner any more.
+    """
 
     def __init__(
         self,
@@ -180,7 +183,7 @@ class Verifier:
     ) -> Verification:
         now = self._clock.now()
 
-        async def work(tx: Transaction) -> Row:
+        async def work(tx: Transaction) -> Verification:
             await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR SHARE", user_id)
             if await _linked(tx, user_id) != roblox_id:
                 raise InvalidState("The linked Roblox account has changed meanwhile.")
@@ -188,12 +191,13 @@ class Verifier:
             data = {"universe_id": str(universe_id), "outcome": finding.outcome.value}
             deed = Deed("verification.done", audit.on_user(user_id), data=data)
             await audit.record(tx, actor, deed, now)
-            if finding.outcome is Outcome.NOT_OWNER:
+            kept = _verification(row, cached=False)
+            if not kept.may_list:
                 for effect in self._effects:
                     await effect(tx, actor, user_id, universe_id, now)
-            return row
+            return kept
 
-        return _verification(await run_in_transaction(work), cached=False)
+        return await run_in_transaction(work)
 
 
 async def approve_manually(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bloxtr8.sandbox.faults import Fault, FaultRule
-from bloxtr8.sandbox.roblox.world import Transfer
+from bloxtr8.sandbox.roblox.world import Member, Transfer
 from bloxtr8.store import database
 from tests.integration.market.world import Browser, People
 from tests.integration.web.world import problem
@@ -110,6 +110,23 @@ async def test_what_is_sold_under_the_listing_ends_it(people: People) -> None:
     relisted = await seller.post(f"{LISTINGS}/{listing['id']}/relist")
     await problem(relisted, 409, "not_owner")
     assert (await buyer.post(LISTINGS, _body(title="Now it is mine"))).status == 201
+
+
+async def test_who_gives_a_group_away_sells_no_game_of_it(people: People) -> None:
+    seller, owner = await _trader(people, 7001), await _trader(people, 8001)
+    members = {7001: Member(role_id=5), 8001: Member(role_id=5)}
+    group = people.group(31, 7001, members=members)
+    people.experience(UNIVERSE, group.id, owner_type="GROUP")
+    listing = await (await seller.post(LISTINGS, _body())).json()
+    offer = await _offer(owner, listing, 120_000)
+    group.owner_id = 8001
+    accept = await seller.post(f"/api/v1/offers/{offer['id']}/accept", {"version": 1})
+    await problem(accept, 409, "ownership_lost")
+    held = await (await seller.get(f"{LISTINGS}/{listing['id']}")).json()
+    assert (held["status"], held["hold_reason"]) == ("INACTIVE", "OWNERSHIP")
+    assert (await owner.post(LISTINGS, _body(title="Now it is mine"))).status == 201
+    gone = await (await seller.get(f"{LISTINGS}/{listing['id']}")).json()
+    assert gone["status"] == "CANCELLED"
 
 
 async def test_if_match_guards_edits(people: People) -> None:
