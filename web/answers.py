@@ -52,6 +52,14 @@ class SettlementOut(Answer):
     lapses_at: Time | None
 
 
+class SettlementEntry(SettlementOut):
+    """`end`: ACCEPTED, REJECTED, WITHDRAWN, LAPSED or SUPERSEDED; null while it is open."""
+
+    at: Time
+    end: str | None
+    ended_at: Time | None
+
+
 class OwnerSeen(Answer):
     """Whom Roblox shows as owner; `expected`: the group that the buyer named."""
 
@@ -185,6 +193,8 @@ class EvidenceAdded(RootModel[list[EvidenceOut]]):
 
 
 class DisputeOut(Answer):
+    """`settlement`: the open proposal; `settlements`: all of the trade, the first first."""
+
     id: str
     case_code: str | None
     status: str
@@ -202,6 +212,7 @@ class DisputeOut(Answer):
     statements: list[Statement]
     evidence: list[EvidenceOut]
     settlement: SettlementOut | None
+    settlements: list[SettlementEntry]
 
 
 class OperationOut(Answer):

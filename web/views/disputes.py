@@ -16,7 +16,7 @@ from bloxtr8.store import database
 from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
-from web import answers, present, requests
+from web import answers, present, requests, settlements
 from web.call import Call
 from web.cases import side_of
 from web.fields import money
@@ -69,7 +69,9 @@ async def read_dispute(call: Call) -> Reply:
             _STATEMENTS_MAX,
         )
         shown = await files.of_escrow(tx, UUID(escrow_id))
-    return Reply(_dispute(call, row, said, shown))
+        proposed = await settlements.of_escrow(tx, call.trade.escrow)
+    found = _dispute(call, row, said, shown)
+    return Reply(found.model_copy(update={"settlements": proposed}))
 
 
 async def propose(call: Call) -> Reply:
@@ -132,6 +134,7 @@ def _dispute(
         statements=[statement_out(text) for text in said],
         evidence=[evidence_out(file) for file in shown],
         settlement=present.settlement(state),
+        settlements=[],
     )
 
 

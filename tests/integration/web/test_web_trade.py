@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 from bloxtr8.store import database
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
-from tests.integration.web.world import STATEMENT, World, accepted, problem
+from tests.integration.web.world import STATEMENT, Someone, World, accepted, problem
 
 # How many requests wait for the table of operations.
 _WAITING = """
@@ -331,3 +331,34 @@ async def test_what_no_side_opened_no_side_takes_back(world: World) -> None:
     path = f"{theirs.path}/dispute/withdraw"
     await problem(await world.post(path, theirs.seller_person), 403, "forbidden")
     await accepted(await world.post(path, theirs.buyer_person))
+
+
+async def test_the_dispute_shows_every_proposal_and_its_end(world: World) -> None:
+    trade = await world.disputed()
+    buyer, seller = trade.buyer_person, trade.seller_person
+
+    async def say(path: str, who: Someone, body: Any = None) -> None:
+        await accepted(await world.post(f"{trade.path}/settlements{path}", who, body))
+        await trade.answer()
+
+    def amount(minor: int) -> dict[str, Any]:
+        return {"seller_amount": {"minor": minor, "currency": "USD"}}
+
+    await say("", buyer, amount(40_000))
+    await say(f"/{trade.escrow.settlement.proposal_id}/reject", seller)
+    await say("", seller, amount(70_000))
+    await say("", buyer, amount(50_000))
+    await say(f"/{trade.escrow.settlement.proposal_id}/withdraw", buyer)
+    await say("", seller, amount(60_000))
+    await say(f"/{trade.escrow.settlement.proposal_id}/accept", buyer)
+    seen = await (await world.get(f"{trade.path}/dispute", buyer)).json()
+    assert [
+        (one["by"], one["seller_amount"]["minor"], one["end"]) for one in seen["settlements"]
+    ] == [
+        ("BUYER", 40_000, "REJECTED"),
+        ("SELLER", 70_000, "SUPERSEDED"),
+        ("BUYER", 50_000, "WITHDRAWN"),
+        ("SELLER", 60_000, "ACCEPTED"),
+    ]
+    assert all(one["at"] <= one["ended_at"] for one in seen["settlements"])
+    assert seen["settlement"] is None
