@@ -129,6 +129,9 @@ _OF_MODEL: dict[str, dict[str, Any]] = {
     },
     "HoldOut": {"active": False, "since": None, "kind": None},
     "Delivery": {"method": "GROUP_TRANSFER"},
+    "SettlementOut": {"by": "SELLER"},
+    "SettlementEntry": {"by": "BUYER", "end": "REJECTED", "ended_at": _LATER},
+    "PersonBrief": {"side": "BUYER", "status": "ACTIVE", "tier": "TIER_1"},
     "OperationOut": {
         "kind": "RELEASE",
         "status": "SENT",

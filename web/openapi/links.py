@@ -45,4 +45,4 @@ class Links:
 
 def _thing(location: str) -> str:
     """Return what stands at a location: `/api/v1/offers/{id}` is an offer."""
-    return location.split("/")[3].removesuffix("s")
+    return location.split("/")[-2].removesuffix("s")
