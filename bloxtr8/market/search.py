@@ -101,17 +101,18 @@ SELLER_AND_SNAPSHOT = (
 JOINS = "JOIN users u ON u.id = l.seller_id JOIN roblox_snapshots s ON s.id = l.snapshot_id"
 
 
-async def listing(name: str | UUID, tx: Transaction | None = None) -> Row | None:
+async def listing(name: str | UUID, now: datetime, tx: Transaction | None = None) -> Row | None:
     """Return one listing by id or reference, as a reader is shown it; None when there is none.
 
-    Read in `tx` if given.
+    Read in `tx` if given. An offer whose time is over is not open, swept or not.
     """
     column = "id" if isinstance(name, UUID) else "ref"
     return await (tx or database).fetchrow(
         f"SELECT {_COLUMNS}, {SELLER_AND_SNAPSHOT},"  # noqa: S608
-        " (SELECT count(*) FROM offers o WHERE o.listing_id = l.id AND o.status = 'PENDING')"
-        f" AS open_offers FROM listings l {JOINS} WHERE l.{column} = $1",
+        " (SELECT count(*) FROM offers o WHERE o.listing_id = l.id AND o.status = 'PENDING'"
+        f" AND o.expires_at > $2) AS open_offers FROM listings l {JOINS} WHERE l.{column} = $1",
         name,
+        now,
     )
 
 

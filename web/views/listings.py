@@ -173,7 +173,7 @@ async def report(call: Call) -> Reply:
 
 async def visible(call: Call, viewer: Viewer) -> Row:
     """Return the listing that the path names if `viewer` may see it; raises NotFound."""
-    row = await search.listing(trading.named(call, "listing_id"))
+    row = await search.listing(trading.named(call, "listing_id"), call.now)
     if row is None:
         raise NotFound
     if row["guild_id"] is not None and row["seller_id"] != viewer.user_id:
@@ -187,7 +187,7 @@ async def visible(call: Call, viewer: Viewer) -> Row:
 
 async def _shown(change: Change, listing_id: UUID, status: int = 200) -> Reply:
     """Return a listing after its seller has changed it."""
-    row = await search.listing(listing_id, change.tx)
+    row = await search.listing(listing_id, change.now, change.tx)
     assert row is not None, "it was just changed"
     return told(trading_present.listing(row, Viewer(change.actor.id, None)), status)
 

@@ -78,7 +78,7 @@ async def close_outage(call: Call) -> Reply:
 
 
 async def _shown(call: Call, change: Change) -> Reply:
-    row = await search.listing(id_of(call, "listing_id"), change.tx)
+    row = await search.listing(id_of(call, "listing_id"), call.now, change.tx)
     assert row is not None, "it was just changed"
     answer = trading_present.listing(row, Viewer(change.actor.id, call.role))
     return told(answer)

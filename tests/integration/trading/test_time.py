@@ -10,7 +10,7 @@ import pytest
 from bloxtr8 import ids
 from bloxtr8.access.identity import StaffRole
 from bloxtr8.errors import DraftStale, InvalidState, NotFound, OwnListing, ValidationFailed
-from bloxtr8.market import drafts, moderation, outages, reports, reservations
+from bloxtr8.market import drafts, moderation, outages, reports, reservations, search
 from bloxtr8.market.actors import Actor, Channel
 from bloxtr8.market.clockwork import Sweeper
 from bloxtr8.market.drafts import Draft
@@ -86,6 +86,22 @@ async def test_untouched_listings_go_off_the_market(world: World) -> None:
     row = await world.row("listings", listing["id"])
     assert (row["status"], row["hold_reason"]) == ("INACTIVE", "STALE")
     assert await world.told(seller.id) == ["listing_stale"]
+
+
+async def test_an_offer_past_its_time_is_not_open_before_the_sweep(world: World) -> None:
+    seller, buyer = await world.person(), await world.person()
+    listing = await world.listing(seller)
+    await world.offer(buyer, listing)
+
+    async def shown() -> int:
+        row = await search.listing(listing["ref"], world.clock.now())
+        assert row is not None
+        return int(row["open_offers"])
+
+    world.later(72 * HOUR - timedelta(seconds=1))
+    assert await shown() == 1
+    world.later(timedelta(seconds=1))
+    assert await shown() == 0
 
 
 async def test_requests_for_a_second_approval_end_after_their_time(world: World) -> None:
