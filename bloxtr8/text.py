@@ -32,5 +32,12 @@ def tame(text: str, longest: int) -> str:
     return "".join(kept).strip()[:longest].rstrip()
 
 
+def tame_lines(text: str, longest: int) -> str:
+    """Return what a provider tells in several lines: cleaned, at most `longest` long."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    kept = (" " if c == "\t" else c for c in text if c in "\n\t" or not _misleads(c))
+    return "".join(kept).strip()[:longest].rstrip()
+
+
 def _misleads(character: str) -> bool:
     return unicodedata.category(character) in _UNPRINTABLE or character in MISLEADING

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bloxtr8.outbound import Answer, Unreadable
 from bloxtr8.roblox.client import Call, Host, RobloxClient, RobloxUnknown
-from bloxtr8.text import tame
+from bloxtr8.text import tame, tame_lines
 
 OwnerType = Literal["USER", "GROUP"]
 
@@ -19,6 +19,7 @@ ID_MAX = 10**18 - 1
 BATCH_MAX = 50
 _NAME_MAX = 200
 _GENRE_MAX = 60
+_DESCRIPTION_MAX = 5_000
 _VISIBILITY_MAX = 20
 _PLAYERS_MAX = 2**31 - 1
 _PICTURE_HOST = ".rbxcdn.com"
@@ -341,7 +342,7 @@ def _text(value: Any, longest: int = _NAME_MAX) -> str | None:
 
 
 def _long_text(value: Any) -> str | None:
-    return value[:5_000].replace("\x00", "") if isinstance(value, str) else None
+    return tame_lines(value, _DESCRIPTION_MAX) if isinstance(value, str) else None
 
 
 def _moment(value: Any) -> datetime | None:

@@ -69,3 +69,9 @@ def test_what_is_longer_or_larger_than_it_can_be_is_cut_or_unknown() -> None:
     assert (game.genre, game.max_players, game.visits) == ("g" * 60, None, 2**40)
     universe = _universe(7, {"user": "users/1", "visibility": "V" * 100})
     assert universe.visibility == "V" * 20
+
+
+def test_a_description_keeps_its_lines_and_nothing_that_misleads() -> None:
+    said = "One\r\ntwo\tthree \u202eevil\u200b\x00\ud83d\n"
+    universe = _universe(7, {"user": "users/1", "description": said})
+    assert universe.description == "One\ntwo three evil"
