@@ -28,6 +28,7 @@ async def grant(
         raise InvalidState("Only an active account can be staff.", current_status=status)
     if role is not StaffRole.ADMIN:
         _require_admin_left(admins, user_id)
+    before = await _role(tx, user_id)
     await tx.execute(
         "INSERT INTO staff_members (user_id, role, granted_by, granted_at, created_at, updated_at)"
         " VALUES ($1, $2, $3, $4, $4, $4) ON CONFLICT (user_id) DO UPDATE SET role = $2,"
@@ -38,7 +39,8 @@ async def grant(
         actor.user_id,
         now,
     )
-    deed = Deed("staff.granted", audit.on_user(user_id), reason, {"role": role.name})
+    data = {"role": role.name, "before": before}
+    deed = Deed("staff.granted", audit.on_user(user_id), reason, data)
     await audit.record(tx, actor, deed, now)
 
 
@@ -47,6 +49,7 @@ async def revoke(tx: Transaction, actor: Actor, user_id: UUID, reason: str, now:
     _require_other(actor, user_id)
     admins = await _lock_admins(tx)
     _require_admin_left(admins, user_id)
+    before = await _role(tx, user_id)
     taken = await tx.execute(
         "UPDATE staff_members SET revoked_at = $2, revoke_reason = $3, updated_at = $2"
         " WHERE user_id = $1 AND revoked_at IS NULL",
@@ -56,7 +59,8 @@ async def revoke(tx: Transaction, actor: Actor, user_id: UUID, reason: str, now:
     )
     if not taken:
         raise NotFound
-    await audit.record(tx, actor, Deed("staff.revoked", audit.on_user(user_id), reason), now)
+    deed = Deed("staff.revoked", audit.on_user(user_id), reason, {"before": before})
+    await audit.record(tx, actor, deed, now)
 
 
 async def members(tx: Transaction) -> list[dict[str, Any]]:
@@ -86,6 +90,14 @@ async def _lock_admins(tx: Transaction) -> set[UUID]:
         " ORDER BY user_id FOR UPDATE"
     )
     return {row["user_id"] for row in rows}
+
+
+async def _role(tx: Transaction, user_id: UUID) -> str | None:
+    role: str | None = await tx.fetchval(
+        "SELECT role FROM staff_members WHERE user_id = $1 AND revoked_at IS NULL FOR UPDATE",
+        user_id,
+    )
+    return role
 
 
 def _require_admin_left(admins: set[UUID], without: UUID) -> None:

@@ -33,7 +33,8 @@ async def grant_verified(
     if before is Tier.TIER_0:
         raise InvalidState("A Roblox account has to be linked first.", current_status=before.name)
     await change(tx, actor, user_id, (before, Tier.TIER_2), events, now)
-    deed = Deed("tier.granted", audit.on_user(user_id), reason)
+    data = {"before": before.name, "after": Tier.TIER_2.name}
+    deed = Deed("tier.granted", audit.on_user(user_id), reason, data)
     await audit.record(tx, actor, deed, now)
 
 
@@ -45,7 +46,8 @@ async def revoke_verified(
     if before is not Tier.TIER_2:
         raise InvalidState("The account is not at TIER_2.", current_status=before.name)
     await change(tx, actor, user_id, (before, Tier.TIER_1), events, now)
-    deed = Deed("tier.revoked", audit.on_user(user_id), reason)
+    data = {"before": before.name, "after": Tier.TIER_1.name}
+    deed = Deed("tier.revoked", audit.on_user(user_id), reason, data)
     await audit.record(tx, actor, deed, now)
 
 

@@ -1,6 +1,7 @@
 """Oneself, consents, blocks, closing; and what staff see and do about people."""
 
 import asyncio
+import json
 import os
 from uuid import UUID
 
@@ -161,6 +162,8 @@ async def test_tier_2_is_granted_with_a_reason_and_ends(people: People) -> None:
     answer = await admin.post(f"/api/v1/staff/users/{unlinked.user_id}/tier/grant", _REASON)
     await problem(answer, 409, "invalid_state")
     assert (await admin.post(f"{path}/grant", _REASON)).status == 200
+    (granted,) = await people.audited("tier.granted")
+    assert json.loads(granted["data"]) == {"before": "TIER_1", "after": "TIER_2"}
     assert (await _trader(people, browser, Tier.TIER_2)).tier is Tier.TIER_2
     async with database.transaction() as tx:
         later = people.clock.now().replace(year=people.clock.now().year + 3)
@@ -196,7 +199,12 @@ async def test_roles_come_and_go(people: People) -> None:
     assert roles == {admin.user_id: "ADMIN", browser.user_id: "MODERATOR"}
     assert (await admin.send("DELETE", path, _REASON)).status == 204
     await problem(await admin.send("DELETE", path, _REASON), 404, "not_found")
-    assert len(await people.audited("staff.revoked")) == 1
+    (granted,), (revoked,) = (
+        await people.audited("staff.granted"),
+        await people.audited("staff.revoked"),
+    )
+    assert json.loads(granted["data"]) == {"role": "MODERATOR", "before": None}
+    assert json.loads(revoked["data"]) == {"before": "MODERATOR"}
 
 
 async def test_one_admin_is_always_left(people: People) -> None:
