@@ -10,7 +10,7 @@ import pytest
 from bloxtr8 import ids
 from bloxtr8.access.identity import StaffRole
 from bloxtr8.errors import DraftStale, InvalidState, NotFound, OwnListing, ValidationFailed
-from bloxtr8.market import drafts, moderation, outages, reports, reservations, search
+from bloxtr8.market import drafts, moderation, outages, reports, reservations
 from bloxtr8.market.actors import Actor, Channel
 from bloxtr8.market.clockwork import Sweeper
 from bloxtr8.market.drafts import Draft
@@ -86,46 +86,6 @@ async def test_untouched_listings_go_off_the_market(world: World) -> None:
     row = await world.row("listings", listing["id"])
     assert (row["status"], row["hold_reason"]) == ("INACTIVE", "STALE")
     assert await world.told(seller.id) == ["listing_stale"]
-
-
-async def test_an_offer_past_its_time_is_not_open_before_the_sweep(world: World) -> None:
-    seller, buyer = await world.person(), await world.person()
-    listing = await world.listing(seller)
-    await world.offer(buyer, listing)
-
-    async def shown() -> int:
-        row = await search.listing(listing["ref"], world.clock.now())
-        assert row is not None
-        return int(row["open_offers"])
-
-    world.later(72 * HOUR - timedelta(seconds=1))
-    assert await shown() == 1
-    world.later(timedelta(seconds=1))
-    assert await shown() == 0
-
-
-async def test_requests_for_a_second_approval_end_after_their_time(world: World) -> None:
-    asker, now = await world.person(), world.clock.now()
-    sweeper = Sweeper(world.place)
-    made = [ids.uuid7(), ids.uuid7()]
-    for number, approval_id in enumerate(made):
-        await _run(
-            "INSERT INTO approvals (id, action, subject_type, subject_id, subject_version,"
-            " payload, payload_sha256, amount_usd_minor, requested_by, reason, expires_at)"
-            " VALUES ($1, 'resolve_dispute', 'escrow', $2, 1, '{}', $3, 1, $4, 'Why', $5)",
-            approval_id,
-            str(ids.uuid7()),
-            bytes(32),
-            asker.id,
-            now + 72 * HOUR + number * HOUR,
-        )
-    world.later(72 * HOUR - timedelta(seconds=1))
-    assert await sweeper.expire_approvals() == 0
-    world.later(timedelta(seconds=1))
-    assert [await sweeper.expire_approvals() for _ in range(2)] == [1, 0]
-    assert (await world.row("approvals", made[0]))["status"] == "EXPIRED"
-    assert (await world.row("approvals", made[1]))["status"] == "PENDING"
-    assert await world.audited(made[0]) == ["approval.expired"]
 
 
 async def test_ownership_is_asked_again_every_week(world: World) -> None:
