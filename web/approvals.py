@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from bloxtr8.errors import (
     NotFound,
     OperationConflict,
 )
+from bloxtr8.market import clocks
 from bloxtr8.store import operations as store
 from bloxtr8.store.database import Transaction, to_json
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -26,7 +27,6 @@ from web.orders import Order
 from web.routes import Reply
 from web.submission import Waiting, Writes, submit
 
-APPROVE_WITHIN = timedelta(hours=72)
 # Minor units of USDC are millionths of a dollar; approvals show cents.
 _MICROS_PER_CENT = 10_000
 
@@ -40,7 +40,7 @@ async def submit_or_ask(
     if not order.needs_approval:
         return await submit(call, order, writes=writes, reason=reason)
     approval_id = ids.uuid7()
-    until = call.now + APPROVE_WITHIN
+    until = call.now + clocks.SECOND_APPROVAL.length
 
     async def ask(tx: Transaction) -> None:
         if writes is not None:
@@ -85,7 +85,7 @@ async def _insert(
         _usd_minor(call),
         call.caller.user_id,
         reason,
-        call.now + APPROVE_WITHIN,
+        call.now + clocks.SECOND_APPROVAL.length,
         call.now,
     )
     if not inserted:

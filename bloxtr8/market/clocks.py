@@ -7,6 +7,8 @@ Logic, contract text and messages read it. The escrow's own clocks are in
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bloxtr8.access import tokens
+from bloxtr8.access.sessions import SESSION_LIFETIME
 from bloxtr8.market import links, sessions, states, tiers
 from bloxtr8.roblox import verifications
 
@@ -39,8 +41,11 @@ OAUTH_STATE = Span(states.LIFETIME, "creation", "unusable")
 LINK_TOKEN = Span(links.LIFETIME, "creation", "unusable")
 VERIFIED = Span(verifications.VERIFIED_KEPT, "the check", "asked again")
 NOT_OWNER = Span(verifications.NOT_OWNER_KEPT, "the check", "asked again")
-ACCESS_TOKEN = Span(timedelta(minutes=10), "issue", "sign in again")
+SIGN_TOKEN = Span(links.LIFETIME, "creation", "unusable")
+WALLET_PROOF = Span(links.LIFETIME, "creation", "unusable")
+ACCESS_TOKEN = Span(tokens.LIFETIME, "issue", "sign in again")
 REFRESH_TOKEN = Span(sessions.IDLE, "last use", "sign in again")
+SESSION = Span(SESSION_LIFETIME, "signing in", "sign in again")
 TIER_2 = Span(tiers.TIER_2_VALID, "the grant", "back to TIER_1")
 SECOND_APPROVAL = Span(timedelta(hours=72), "request", "EXPIRED")
 LISTING_STALE = Span(timedelta(days=90), "listings.updated_at", "INACTIVE")
@@ -55,8 +60,11 @@ TABLE = {
     "link_token": LINK_TOKEN,
     "ownership_verified": VERIFIED,
     "ownership_not_owner": NOT_OWNER,
+    "sign_token": SIGN_TOKEN,
+    "wallet_proof": WALLET_PROOF,
     "access_token": ACCESS_TOKEN,
     "refresh_token": REFRESH_TOKEN,
+    "session": SESSION,
     "second_approval": SECOND_APPROVAL,
     "tier_2": TIER_2,
     "listing_stale": LISTING_STALE,

@@ -162,10 +162,14 @@ async def _create(
 
 
 async def _refresh(tx: Transaction, user_id: UUID, person: DiscordPerson, now: datetime) -> None:
-    """Take over what Discord shows now. The name here is the person's own to change."""
+    """Take over what Discord shows now. The name here is the person's own to change.
+
+    Of somebody who has closed their account everything stays erased.
+    """
     await tx.execute(
         "UPDATE accounts SET username = $2, display_name = $3"
-        " WHERE user_id = $1 AND provider = 'DISCORD' AND unlinked_at IS NULL",
+        " WHERE user_id = $1 AND provider = 'DISCORD' AND unlinked_at IS NULL"
+        " AND EXISTS (SELECT FROM users WHERE id = $1 AND status <> 'CLOSED')",
         user_id,
         tame(person.username, _USERNAME_MAX),
         _name(person),

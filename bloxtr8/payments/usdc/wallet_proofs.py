@@ -16,7 +16,8 @@ from eth_utils.address import to_checksum_address
 
 from bloxtr8.payments.usdc.networks import Network, lower
 
-LIFETIME = timedelta(minutes=10)
+# As long as the one-time token that the text is kept with.
+LIFETIME = timedelta(minutes=15)
 _SIGNATURE_BYTES = 65
 _NONCE_BYTES = 16
 # Half of the curve's order: of the two signatures that fit, only the lower one is accepted

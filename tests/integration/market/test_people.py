@@ -116,6 +116,10 @@ async def test_closing_erases_what_is_personal(people: People) -> None:
     assert (user["status"], user["email"], user["avatar_url"]) == ("CLOSED", None, None)
     accounts = await database.fetch("SELECT * FROM accounts")
     assert {(row["username"], row["display_name"]) for row in accounts} == {("", None)}
+    discord_id = next(row["external_id"] for row in accounts if row["provider"] == "DISCORD")
+    assert await _ensure(people, DiscordPerson(discord_id, "back", "Back")) == user["id"]
+    accounts = await database.fetch("SELECT * FROM accounts")
+    assert {(row["username"], row["display_name"]) for row in accounts} == {("", None)}
     assert not (await browser.look())["signed_in"]
     await problem(await people.browser().get(f"/api/v1/users/{user['id']}"), 404, "not_found")
     assert (await people.said())[-1] == "user_closed"

@@ -157,9 +157,9 @@ async def test_proofs_that_prove_nothing(world: World) -> None:
     added = await add_wallet(world, seller, "seller")
     await problem(await sign(world, seller, added, "thief"), 422, "validation_failed")
     await problem(await sign(world, other, added, "seller"), 404, "not_found")
-    world.clock.advance(timedelta(minutes=11))
+    world.clock.advance(timedelta(minutes=15))
     late = await world.again(seller)
-    await problem(await sign(world, late, added, "seller"), 422, "validation_failed")
+    await problem(await sign(world, late, added, "seller"), 410, "link_expired")
     assert [entry["status"] for entry in await listed(world, late)] == ["PENDING"]
 
 

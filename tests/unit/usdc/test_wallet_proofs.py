@@ -4,6 +4,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from bloxtr8.market import clocks
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.payment_link import payment_link, qr_svg
 from bloxtr8.payments.usdc.wallet_proofs import (
@@ -49,7 +50,7 @@ async def test_the_wallet_that_signed_is_proven() -> None:
 
 def test_text_names_what_is_agreed_to() -> None:
     text = asked().text
-    for part in (ORIGIN, "user-1", MINE.address, "Base (8453)", "2026-07-01T12:10:00Z"):
+    for part in (ORIGIN, "user-1", MINE.address, "Base (8453)", "2026-07-01T12:15:00Z"):
         assert part in text
     assert asked().text != asked().text, "each has a nonce of its own"
 
@@ -114,3 +115,7 @@ def test_qr_code_is_plain_svg() -> None:
     assert svg.startswith("<svg ")
     assert "viewBox" in svg
     assert "script" not in svg
+
+
+def test_a_text_lasts_as_long_as_the_clock_table_says() -> None:
+    assert LIFETIME == clocks.WALLET_PROOF.length == timedelta(minutes=15)
