@@ -27,6 +27,10 @@ INSERT INTO deposit_accounts (address, escrow_id, operation_id, contract_id, due
   first_block, state, payment_ref, deposits, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 """
+_FIRST_CURSOR = """
+INSERT INTO chain_cursors (chain_id, block_number, updated_at) VALUES ($1, $2, $3)
+ON CONFLICT (chain_id) DO NOTHING
+"""
 _UPDATE = """
 UPDATE deposit_accounts SET state = $2, payment_ref = $3, deposits = $4, overfull = $5,
   waiting = $6, newest_block = $7, accepted_minor = $8, updated_at = $9
@@ -68,7 +72,9 @@ class PostgresAccounts:
 
     async def open(self, account: Account) -> Account:
         async with transaction() as tx:
-            await tx.execute(_INSERT, *_new_values(account, self._clock.now()))
+            now = self._clock.now()
+            await tx.execute(_INSERT, *_new_values(account, now))
+            await tx.execute(_FIRST_CURSOR, self._chain_id, account.first_block, now)
             row = await tx.fetchrow(
                 "SELECT * FROM deposit_accounts WHERE address = $1", account.address
             )

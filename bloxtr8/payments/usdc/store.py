@@ -16,7 +16,10 @@ WATCHED_PAGE = 2_000
 
 class AccountStore(Protocol):
     async def open(self, account: Account) -> Account:
-        """Keep a new account, or return the one that its address has already."""
+        """Keep a new account, or return the one that its address has already.
+
+        The first account of all is where the watcher begins, however late it has its first look.
+        """
         ...
 
     async def find(self, address: str) -> Account | None: ...
@@ -46,7 +49,7 @@ class AccountStore(Protocol):
         ...
 
     async def cursor(self) -> int | None:
-        """Return the last block that was read; None before the first."""
+        """Return the last block that was read; None before the first account and look."""
         ...
 
     async def set_cursor(self, block_number: int) -> None: ...
@@ -68,6 +71,8 @@ class MemoryAccounts:
         self._lock = asyncio.Lock()
 
     async def open(self, account: Account) -> Account:
+        if self._cursor is None:
+            self._cursor = account.first_block
         return self.accounts.setdefault(account.address, account)
 
     async def find(self, address: str) -> Account | None:

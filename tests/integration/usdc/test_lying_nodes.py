@@ -55,6 +55,15 @@ async def test_cursor_never_goes_back(world: World) -> None:
     assert await world.accounts.cursor() == 100
 
 
+async def test_what_came_long_before_the_first_look_is_found(world: World) -> None:
+    account = await world.account()
+    world.pay(account.address, DUE)
+    world.mine(2 * REREAD_BLOCKS)
+    world.finalize()
+    await world.watcher.step()
+    assert len(world.facts(Paid)) == 1
+
+
 @pytest.mark.parametrize("times", [1, 3, 10])
 async def test_hidden_logs_are_found_when_the_blocks_are_read_again(
     world: World, times: int

@@ -163,10 +163,12 @@ async def test_two_trades_have_addresses_of_their_own(vault: Vault) -> None:
     assert getattr(made, "address", "") == (await first.account()).address
 
 
-async def test_a_watcher_that_was_away_goes_on_where_it_was(vault: Vault) -> None:
+@pytest.mark.parametrize("has_looked", [True, False])
+async def test_a_watcher_that_was_away_goes_on_where_it_was(vault: Vault, has_looked: bool) -> None:
     vault.fund()
     trade = await vault.trade()
-    await vault.bench.usdc.watcher.step()
+    if has_looked:
+        await vault.bench.usdc.watcher.step()
     address = (await trade.account()).address
     vault.bench.chain.bank.pay("buyer", people.USDC, address, PRICE)
     vault.bench.chain.chain.mine(300)
