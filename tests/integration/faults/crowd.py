@@ -5,7 +5,7 @@ Time is virtual: back-off, leases and inquiries pass as fast as the work allows.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -24,6 +24,8 @@ from tests.integration.faults.post import Post, Way
 from tests.integration.faults.trade import Trade
 
 DISTURBED_ROUNDS = 20
+# Where faults keep trades from getting as far as the calls that they are to meet.
+_DISTURBED_ROUNDS_MAX = 100
 _CALM_ROUNDS_MAX = 500
 # So many in which nobody did or heard anything: whoever has no task by then never gets one.
 _STILL_ROUNDS_MAX = 30
@@ -76,11 +78,17 @@ class Crowd:
         self._read_to = 0
         self._decided = 0
 
-    async def run(self) -> None:
+    async def run(self, to_spoil: Collection[str] = ()) -> None:
+        """`to_spoil`: calls, as Chance names them, each of which has to have met a fault."""
         for trade in self.trades.values():
             self._decide(trade, trade.creation(self.parts.clock))
-        for _ in range(DISTURBED_ROUNDS):
+        spoiled = self.parts.plan.hits.keys()
+        for number in range(_DISTURBED_ROUNDS_MAX):
+            if number >= DISTURBED_ROUNDS and spoiled >= set(to_spoil):
+                break
             await self._round(timedelta(seconds=self._random.choice((1, 5, 31, 120, 301))))
+        else:
+            raise AssertionError(f"never spoiled: {set(to_spoil) - spoiled}")
         self.parts.plan.calm()
         await self._calm()
 
