@@ -11,7 +11,7 @@ from bloxtr8.errors import Bloxtr8Error
 
 CONTENT_TYPE = "application/problem+json"
 # Seconds after which to try again where nobody knows better.
-_LATER_S = 5
+LATER_S = 5
 # Members that other parts of the answer use and the document does not show.
 _INTERNAL_MEMBERS = frozenset({"allowance", "headers"})
 
@@ -19,8 +19,9 @@ _INTERNAL_MEMBERS = frozenset({"allowance", "headers"})
 def problem(error: Bloxtr8Error, *, origin: str, path: str, trace_id: str) -> dict[str, Any]:
     """Return the problem document of `error`; `origin` is the public one, `path` the asked."""
     members = {k: v for k, v in error.members.items() if k not in _INTERNAL_MEMBERS}
-    if error.status == 503:
-        members.setdefault("retry_after_s", _LATER_S)
+    wait_s = _wait_s(error)
+    if wait_s is not None:
+        members["retry_after_s"] = wait_s
     return {
         "type": f"{origin}/problems/{error.code}",
         "title": error.title,
@@ -51,11 +52,19 @@ def problem_response(error: Bloxtr8Error, *, origin: str, path: str, trace_id: s
 def headers_of(error: Bloxtr8Error) -> dict[str, str]:
     """Return the header fields of a refusal, in whatever form it is told."""
     headers = dict(error.members.get("headers", {}))
-    wait_s = error.members.get("retry_after_s", _LATER_S if error.status == 503 else None)
+    wait_s = _wait_s(error)
     if wait_s is not None:
         headers["Retry-After"] = str(wait_s)
     allowance = error.members.get("allowance")
     return headers if allowance is None else headers | allowance.headers()
+
+
+def _wait_s(error: Bloxtr8Error) -> int | None:
+    """Return after how many seconds to try again; None where that would not help."""
+    wait_s: int | None = error.members.get(
+        "retry_after_s", LATER_S if error.status == 503 else None
+    )
+    return wait_s
 
 
 def error_classes() -> dict[str, type[Bloxtr8Error]]:

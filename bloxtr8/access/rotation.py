@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from bloxtr8.access.tokens import key_files, write_key
+from bloxtr8.access.tokens import key_files, key_number, write_key
 
 SIGNS_FOR = timedelta(days=90)
 VERIFIES_AFTER = timedelta(hours=24)
@@ -24,7 +24,7 @@ def rotate(directory: Path, now: datetime, *, at_once: bool = False) -> list[str
         raise FileNotFoundError(f"no token key in {directory}")
     done = []
     if at_once or now - _made_at(files[-1]) >= SIGNS_FOR:
-        made = write_key(directory, _following(files[-1]))
+        made = write_key(directory, key_number(files[-1]) + 1)
         done.append(f"made {made.name}")
         files = key_files(directory)
     for old, successor in pairwise(files):
@@ -37,7 +37,3 @@ def rotate(directory: Path, now: datetime, *, at_once: bool = False) -> list[str
 
 def _made_at(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def _following(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2]) + 1

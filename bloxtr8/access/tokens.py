@@ -217,7 +217,12 @@ def mint_access_token(
 
 def key_files(directory: Path) -> list[Path]:
     """Return the files of the token keys, the oldest first."""
-    return sorted(directory.glob("tokens-*.pem"), key=_number)
+    return sorted(directory.glob("tokens-*.pem"), key=key_number)
+
+
+def key_number(path: Path) -> int:
+    """Return which of the token keys a file is; they count up."""
+    return int(path.stem.rpartition("-")[2])
 
 
 def write_key(directory: Path, number: int) -> Path:
@@ -235,10 +240,6 @@ def _time(seconds: Any) -> datetime:
     if isinstance(seconds, bool) or not isinstance(seconds, int):
         raise TypeError("times are whole seconds")
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -38,9 +38,7 @@ async def watch(change: Change, listing_id: UUID) -> None:
 async def _check_room(change: Change, listing_id: UUID) -> None:
     """Raises LimitReached when as many watch the listing as can be told at once."""
     # One after the other, without holding up whoever changes the listing.
-    await change.tx.execute(
-        "SELECT pg_advisory_xact_lock($1, hashtext($2))", _WATCHERS, str(listing_id)
-    )
+    await change.tx.lock(_WATCHERS, str(listing_id))
     watchers = await change.tx.fetchval(
         "SELECT count(*) FROM listing_watches WHERE listing_id = $1 AND user_id <> $2",
         listing_id,

@@ -84,6 +84,10 @@ class Transaction:
         if rows:
             await self.connection.executemany(sql, rows)
 
+    async def lock(self, space: int, name: str) -> None:
+        """Wait until no other transaction has `name` locked in `space`; it is ours to the end."""
+        await self.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", space, name)
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail without ending the transaction."""

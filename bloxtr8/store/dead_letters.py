@@ -60,7 +60,7 @@ async def decide_once(
     # One after the other: of two new rows of a letter, the second would fail by its id, which is
     # not what ON CONFLICT looks at.
     place = f"{letter.topic}:{letter.partition}:{letter.offset}"
-    await tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _DECISIONS, place)
+    await tx.lock(_DECISIONS, place)
     values = _values(letter, status, by, now)
     return await tx.fetchrow(f"{_DECIDE_SQL}{_ONCE} RETURNING *", *values)
 

@@ -70,8 +70,7 @@ async def read_dispute(call: Call) -> Reply:
         )
         shown = await files.of_escrow(tx, UUID(escrow_id))
         proposed = await settlements.of_escrow(tx, call.trade.escrow)
-    found = _dispute(call, row, said, shown)
-    return Reply(found.model_copy(update={"settlements": proposed}))
+    return Reply(_dispute(call, row, said, shown, proposed))
 
 
 async def propose(call: Call) -> Reply:
@@ -109,7 +108,11 @@ def _proposal(call: Call) -> str:
 
 
 def _dispute(
-    call: Call, row: dict[str, Any], said: list[dict[str, Any]], shown: list[files.Row]
+    call: Call,
+    row: dict[str, Any],
+    said: list[dict[str, Any]],
+    shown: list[files.Row],
+    proposed: list[answers.SettlementEntry],
 ) -> answers.DisputeOut:
     state = call.trade.escrow
     verdicts = {text["id"]: text["text"] for text in said if text["kind"] == "VERDICT"}
@@ -134,7 +137,7 @@ def _dispute(
         statements=[statement_out(text) for text in said],
         evidence=[evidence_out(file) for file in shown],
         settlement=present.settlement(state),
-        settlements=[],
+        settlements=proposed,
     )
 
 

@@ -13,13 +13,13 @@ from web.addresses import is_loopback
 from web.call import Call
 from web.deps import Deps
 from web.limits import RateClass
+from web.problems import LATER_S
 from web.routes import Reply, Route, Who
 from web.system_answers import Health, Jwks, Ready
 
 _CLOCK_OFF_S_MAX = 1.0
 _OUTBOX_LAG_S_MAX = 60.0
 _TICK_AGE_S_MAX = 10.0
-_ASK_AGAIN_S = "5"
 
 
 async def health(_call: Call) -> Reply:
@@ -33,7 +33,7 @@ async def ready(call: Call) -> Reply:
     passed = all(checks.values())
     shown = {name: "ok" if fine else "fail" for name, fine in sorted(checks.items())}
     body = {"status": "ok" if passed else "fail", "checks": shown}
-    return Reply(body) if passed else Reply(body, 503, {"Retry-After": _ASK_AGAIN_S})
+    return Reply(body) if passed else Reply(body, 503, {"Retry-After": str(LATER_S)})
 
 
 async def metrics(call: Call) -> Reply:

@@ -143,7 +143,7 @@ async def _ask(call: Call, judged: Order, wanted: commands.ExtendDeadline) -> Re
 
     async def writes(tx: Transaction) -> None:
         # One after the other: of two that ask at once, the second sees the first.
-        await tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _EXTENSIONS, escrow_id)
+        await tx.lock(_EXTENSIONS, escrow_id)
         other = await _waiting_extension(call, wanted, tx.fetch)
         if other is not None:
             raise _AskedMeanwhile(other)

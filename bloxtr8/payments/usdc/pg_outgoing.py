@@ -37,9 +37,7 @@ class PostgresOutgoing:
 
     async def reserve(self, wanted: Outgoing, mined_nonce: int) -> Outgoing:
         async with transaction() as tx:
-            await tx.execute(
-                "SELECT pg_advisory_xact_lock($1, hashtext($2))", _NONCES, wanted.signer
-            )
+            await tx.lock(_NONCES, wanted.signer)
             await tx.execute(
                 _INSERT,
                 wanted.key,

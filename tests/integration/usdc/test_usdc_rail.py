@@ -273,6 +273,13 @@ def refund_of(receipt: Receipt) -> Operation:
     return operation(Kind.REFUND, ESCROW, DUE, payment_ref=receipt.payment_ref, party_id="buyer")
 
 
+def prove_another(world: World) -> str:
+    """Let the buyer have proven another wallet; return it."""
+    other = people.named("buyer-2").address.lower()
+    world.wallet.refund["buyer"] = other
+    return other
+
+
 async def test_refund_to_a_risky_sender_needs_a_proven_wallet(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
@@ -281,8 +288,7 @@ async def test_refund_to_a_risky_sender_needs_a_proven_wallet(
     screening.know(BUYER, "high")
     wanted = refund_of(receipt)
     assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
-    other = people.named("buyer-2").address.lower()
-    world.wallet.refund["buyer"] = other
+    other = prove_another(world)
     assert isinstance(await rail.refund(wanted), Pending)
     assert await world.balance(other) == DUE
 
@@ -293,7 +299,7 @@ async def test_refund_to_a_sanctioned_sender_is_frozen_whatever_was_proven(
     receipt = await paid(world, rail)
     await swept(world)
     screening.know(BUYER, "sanctioned")
-    world.wallet.refund["buyer"] = people.named("buyer-2").address.lower()
+    prove_another(world)
     wanted = refund_of(receipt)
     world.wallet.approved.add((wanted.operation_id, BUYER))
     assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
@@ -322,8 +328,7 @@ async def test_refund_of_two_senders_is_frozen_when_one_is_sanctioned(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
     wanted = await paid_by_two(world, rail)
-    other = people.named("buyer-2").address.lower()
-    world.wallet.refund["buyer"] = other
+    other = prove_another(world)
     screening.know(people.named("two").address.lower(), "sanctioned")
     assert await rail.refund(wanted) == Unknown(REFUND_WALLET_NEEDED, asked=False)
     assert await world.balance(other) == 0
@@ -333,8 +338,7 @@ async def test_refund_waits_while_a_sender_is_not_screened(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
     wanted = await paid_by_two(world, rail)
-    other = people.named("buyer-2").address.lower()
-    world.wallet.refund["buyer"] = other
+    other = prove_another(world)
     screening.faults.add(FaultRule("*", Fault.ERROR_BEFORE, times=2))
     assert await rail.refund(wanted) == Unknown("SCREENING_INCOMPLETE", asked=False)
     assert await world.balance(other) == 0
@@ -346,8 +350,7 @@ async def test_a_proven_wallet_is_screened_before_a_refund(
     world: World, rail: UsdcRail, screening: ScreeningStandIn
 ) -> None:
     wanted = await paid_by_two(world, rail)
-    other = people.named("buyer-2").address.lower()
-    world.wallet.refund["buyer"] = other
+    other = prove_another(world)
     screening.know(other, "high")
     refused = await rail.refund(wanted)
     assert isinstance(refused, Failed)
