@@ -125,7 +125,7 @@ async def of_escrow(tx: Transaction, escrow_id: UUID) -> list[Row]:
     """Return the files of both sides in the order of their coming, at most 40."""
     return await tx.fetch(
         "SELECT * FROM evidence_files WHERE escrow_id = $1 AND stored_at IS NOT NULL"
-        " ORDER BY created_at, id LIMIT $2",
+        " ORDER BY created_at, side, position LIMIT $2",
         escrow_id,
         2 * FILES_MAX,
     )
