@@ -12,7 +12,7 @@ from bloxtr8.access import StaffRole
 from bloxtr8.dev import process
 from bloxtr8.dev.apache_kafka import missing_tools
 from bloxtr8.dev.interrupt import run_until_interrupted
-from bloxtr8.dev.play import Stage, Trade
+from bloxtr8.dev.play import Stage, Trade, newcomer
 from bloxtr8.dev.play.stage import on_stage
 from bloxtr8.dev.stack import Stack, StackOptions, running_stack
 
@@ -64,9 +64,16 @@ async def _serve(options: DevOptions, console: Console) -> None:
         trade = await stage.trade(125_000)
         staff = await stage.staff(StaffRole.ADMIN)
         await trade.sign()
+        _people_to_sign_in_as(stage)
         for line in await _introduction(stage, trade, await staff.token()):
             console.print(line, markup=False, soft_wrap=True)
         await _follow(stack, console)
+
+
+def _people_to_sign_in_as(stage: Stage) -> None:
+    newcomer.appear(stage, "Tom", 1)
+    owner = newcomer.appear(stage, "Mira", 2)
+    newcomer.own_experience(stage, owner, "Skyline City")
 
 
 async def _introduction(stage: Stage, trade: Trade, staff_token: str) -> list[str]:
@@ -76,6 +83,8 @@ async def _introduction(stage: Stage, trade: Trade, staff_token: str) -> list[st
     return [
         "",
         f"web        {stack.url}   (/docs, /health, /ready, /metrics)",
+        f"sign up    {stack.url}/auth/discord/login?return_to=/docs",
+        "           (in a browser, as Mira, who owns a game at Roblox, or as Tom)",
         f"sandbox    {control}/state   (the payment provider's stand-in)",
         f"chain      {stack.stand_ins.chain.rpc_url}   (JSON-RPC, with USDC; /sandbox/faucet)",
         f"logs       {stack.logs}",

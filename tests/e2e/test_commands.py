@@ -1,6 +1,7 @@
 """`bloxtr8 demo` and `bloxtr8 dev` as a newcomer starts and stops them."""
 
 import asyncio
+import html
 import json
 import re
 import signal
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from bloxtr8.dev import process
+from bloxtr8.dev.play.api import JSON
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE_SECONDS_MAX = 90
@@ -87,6 +90,7 @@ async def test_the_demo_ends_at_once_and_leaves_nothing(start: Start, tmp_path: 
 
 async def test_dev_lets_a_newcomer_play_a_trade(start: Start, tmp_path: Path) -> None:
     dev = await start("dev", "--kafka", "embedded", "--port", "0")
+    login = (await _until(dev, r"^sign up +(\S+)"))[1]
     buyer = {"Authorization": f"Bearer {(await _until(dev, '^BUYER=(.+)$'))[1].strip()}"}
     seller = {"Authorization": f"Bearer {(await _until(dev, '^SELLER=(.+)$'))[1].strip()}"}
     pay = (await _until(dev, r"curl -X POST (\S+/pay)"))[1]
@@ -99,6 +103,7 @@ async def test_dev_lets_a_newcomer_play_a_trade(start: Start, tmp_path: Path) ->
         key = {"Idempotency-Key": deliver[1]}
         await http.post(deliver[2], headers=seller | key, json={"method": "GROUP_TRANSFER"})
         await _state(http, escrow, buyer, "DELIVERED")
+    assert (await _signed_in(login, "mira"))["signed_in"] is True
 
     dev.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
@@ -112,6 +117,22 @@ async def test_dev_does_not_keep_half_of_the_data(start: Start, tmp_path: Path) 
     output, _ = await dev.communicate()
     assert dev.returncode == 1
     assert b"--keep needs --kafka apache" in output
+
+
+async def _signed_in(login: str, name: str) -> JSON:
+    """Sign in in a browser by picking `name` at the provider; return the session."""
+    jar = aiohttp.CookieJar(unsafe=True)  # keeps cookies of addresses without a name
+    async with aiohttp.ClientSession(raise_for_status=True, cookie_jar=jar) as browser:
+        async with browser.get(login) as page:
+            link = re.search(rf'href="([^"]+)"[^>]*>{name}<', await page.text())
+            assert link is not None, "the provider asks who one is"
+            picked = page.url.join(URL(html.unescape(link[1]), encoded=True))
+        async with browser.get(picked) as landed:
+            assert landed.url.path == "/docs"
+            session = landed.url.origin().with_path("/auth/session")
+        async with browser.get(session) as answer:
+            found: JSON = await answer.json()
+            return found
 
 
 async def _posted(http: aiohttp.ClientSession, url: str) -> None:

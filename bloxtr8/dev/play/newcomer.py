@@ -103,15 +103,15 @@ class Newcomer(Person):
             return target
 
 
-async def arrive(stage: "Stage", name: str, number: int) -> Newcomer:
-    """Return somebody new, signed up and linked, who has agreed to everything."""
+def appear(stage: "Stage", name: str, number: int) -> Newcomer:
+    """Return somebody whom Discord and Roblox know, and who is nobody here yet."""
     stand_ins, stack = stage.stack.stand_ins, stage.stack
     milliseconds = int((_SINCE - _DISCORD_EPOCH) / timedelta(milliseconds=1))
     discord_id = str((milliseconds << _SNOWFLAKE_SHIFT) + number)
     stand_ins.discord.add(DiscordPersona(id=discord_id, username=name.lower(), global_name=name))
     roblox_id = 7_000 + number
     stand_ins.roblox.add_user(RobloxPersona(id=roblox_id, name=f"{name}Builds", created=_SINCE))
-    newcomer = Newcomer(
+    return Newcomer(
         id="",
         name=name,
         role=None,
@@ -123,9 +123,14 @@ async def arrive(stage: "Stage", name: str, number: int) -> Newcomer:
         _origin=stack.settings.web.public_url,
         _browser=stage.browser(),
     )
+
+
+async def arrive(stage: "Stage", name: str, number: int) -> Newcomer:
+    """Return somebody new, signed up and linked, who has agreed to everything."""
+    newcomer = appear(stage, name, number)
     await newcomer.sign_in()
     await newcomer.link_roblox()
-    versions = stack.settings.policy.model_dump()
+    versions = stage.stack.settings.policy.model_dump()
     for document in (await stage.api.get("/me/consents", newcomer))["missing"]:
         body = {"document": document, "version": versions[document.lower()]}
         await stage.api.post("/me/consents", newcomer, body)
