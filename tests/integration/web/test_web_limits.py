@@ -7,7 +7,7 @@ HASH = {"sha256": "ab" * 32}
 
 
 async def test_looking_around_is_counted(world: World) -> None:
-    world.deps.limiter._percent = 5
+    world.limit_to(5)
     for path in ("/nothing", "/api/v1/nothing", "/webhooks/nobody"):
         answer = await world.client.get(path)
         await problem(answer, 404, "not_found")
@@ -35,7 +35,7 @@ async def test_calls_of_providers_tell_what_is_left(world: World) -> None:
 
 
 async def test_strangers_have_thirty_hashes_a_minute(world: World) -> None:
-    world.deps.limiter._percent = 10
+    world.limit_to(10)
     for _ in range(3):
         answer = await world.client.post("/api/v1/contracts/verify", json=HASH)
         assert answer.status == 200
@@ -45,7 +45,7 @@ async def test_strangers_have_thirty_hashes_a_minute(world: World) -> None:
 
 
 async def test_a_page_tells_when_to_come_back(world: World) -> None:
-    world.deps.limiter._percent = 5
+    world.limit_to(5)
     assert (await world.client.get("/link/error")).status == 200
     answer = await world.client.get("/link/error")
     assert (answer.status, answer.content_type) == (429, "text/html")

@@ -5,7 +5,6 @@ from pydantic import SecretStr
 from bloxtr8.store import database
 from tests.integration.web.world import World, problem
 from web.addresses import networks_of
-from web.deps import DEPS
 
 
 async def test_health_and_readiness(world: World) -> None:
@@ -128,8 +127,7 @@ async def test_the_trace_goes_into_the_command(world: World) -> None:
 
 
 async def test_a_person_who_asks_too_often_waits(world: World) -> None:
-    limiter = world.client.server.app[DEPS].limiter  # type: ignore[attr-defined]
-    limiter._percent = 10
+    world.limit_to(10)
     someone, other = await world.person(), await world.person()
     answers = [await world.get("/api/v1/operations", someone) for _ in range(31)]
     assert [answer.status for answer in answers[:30]] == [200] * 30
@@ -140,15 +138,14 @@ async def test_a_person_who_asks_too_often_waits(world: World) -> None:
 
 
 async def test_whom_a_trusted_proxy_speaks_for(world: World) -> None:
-    deps = world.client.server.app[DEPS]  # type: ignore[attr-defined]
-    deps.limiter._percent = 5
+    world.limit_to(5)
     for number in range(3):
         spoofed = {"X-Forwarded-For": f"198.51.100.{number}"}
         assert (await world.get("/problems/internal", headers=spoofed)).status == 200
     # Nobody is believed by default, so all of these were one caller.
     spoofed = {"X-Forwarded-For": "198.51.100.9"}
     await problem(await world.get("/problems/internal", headers=spoofed), 429, "rate_limited")
-    deps.proxies = networks_of(["127.0.0.0/8", "10.0.0.0/8"])
+    world.deps.proxies = networks_of(["127.0.0.0/8", "10.0.0.0/8"])
     for forwarded in ("198.51.100.1", "6.6.6.6, 198.51.100.2, 10.1.1.1"):
         headers = {"X-Forwarded-For": forwarded}
         assert (await world.get("/problems/internal", headers=headers)).status == 200
