@@ -1,8 +1,8 @@
 """Everybody who may call a route, and one of everything that a path may name."""
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,8 @@ _ROLES = {
     "moderator": StaffRole.MODERATOR,
     "admin": StaffRole.ADMIN,
 }
+# Of people and experiences at Roblox; one file's tests share a database and a stand-in.
+_roblox_ids = count(600_000_000)
 _TRADERS = ("outsider", "frozen", "seller", "buyer")
 _LISTING = {
     "title": "Skyline Tycoon, 41k visits",
@@ -109,7 +111,7 @@ class Cast:
 
     async def _make_trader(self, person: Someone) -> None:
         """Give a person both accounts and all consents."""
-        number, now = secrets.randbelow(10**9) + 1_000, self.world.clock.now()
+        number, now = next(_roblox_ids), self.world.clock.now()
         self.roblox.add_user(RobloxPersona(id=number, name=f"Builder{number}", created=now))
         for provider in ("DISCORD", "ROBLOX"):
             await _sql(
@@ -155,7 +157,7 @@ class Cast:
     async def experience(self, owner: str) -> str:
         """Return a new experience at Roblox that `owner` has."""
         owner_id = await self._roblox_id(owner)
-        universe_id, now = secrets.randbelow(10**9) + 1_000, self.world.clock.now()
+        universe_id, now = next(_roblox_ids), self.world.clock.now()
         self.roblox.add_experience(
             Experience(
                 universe_id=universe_id,
