@@ -120,7 +120,8 @@ class Hostile:
 
     def future(self, route: str) -> Request:
         body = json.dumps(self._event(route)).encode()
-        age = -self.random.choice((OLD_S + 10, 3_600, 86_400 * 400))
+        # Not so near that it could be good by the time it is read.
+        age = -self.random.choice((OLD_S + 120, 3_600, 86_400 * 400))
         return self._signed("future", route, body, SECRETS[route][0], _REFUSED, age_s=age)
 
     def changed(self, route: str) -> Request:
