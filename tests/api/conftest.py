@@ -28,7 +28,7 @@ def api_settings(dsn: str, kafka: str, s3: S3Settings, folder: pytest.TempPathFa
     directory = folder.mktemp("api")
     result = Settings(
         data_dir=directory,
-        kafka=KafkaSettings(bootstrap=kafka, partitions=4, publish_timeout_s=5.0),
+        kafka=KafkaSettings(bootstrap=kafka, partitions=4, publish_timeout_s=60.0),
         postgres=PostgresSettings(dsn=SecretStr(dsn), pool_max=20),
         s3=s3,
         keys=KeysSettings(directory=directory / "keys"),

@@ -28,7 +28,7 @@ def web_settings(
     folder = tmp_path_factory.mktemp("web")
     result = Settings(
         data_dir=folder,
-        kafka=KafkaSettings(bootstrap=kafka_bootstrap, partitions=4, publish_timeout_s=5.0),
+        kafka=KafkaSettings(bootstrap=kafka_bootstrap, partitions=4, publish_timeout_s=60.0),
         postgres=PostgresSettings(dsn=SecretStr(postgres_dsn)),
         s3=s3,
         keys=KeysSettings(directory=folder / "keys"),
