@@ -9,7 +9,10 @@ MISLEADING = frozenset(
     "\u200b\u200c\u200d\u2060\ufeff\u180e\u061c\u200e\u200f"
     "\u00ad\u2028\u2029\u2061\u2062\u2063\u2064\u115f\u1160\u3164\uffa0"
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    "\u034f\u17b4\u17b5\u206a\u206b\u206c\u206d\u206e\u206f\ufff9\ufffa\ufffb"
 )
+# Tags and selectors beyond those of pictures: whole messages can be written in them unseen.
+_UNSEEN_PLANE = range(0xE0000, 0xE1000)
 _UNPRINTABLE = frozenset({"Cc", "Cs"})
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 
@@ -40,4 +43,5 @@ def tame_lines(text: str, longest: int) -> str:
 
 
 def _misleads(character: str) -> bool:
-    return unicodedata.category(character) in _UNPRINTABLE or character in MISLEADING
+    unseen = character in MISLEADING or ord(character) in _UNSEEN_PLANE
+    return unseen or unicodedata.category(character) in _UNPRINTABLE

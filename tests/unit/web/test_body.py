@@ -42,7 +42,8 @@ def test_texts_are_normalised_and_trimmed() -> None:
     for bad in ("a\u0000", "a\u202eb", "a\u200bb", "a\u0007", "\ufeffa", "a\tb"):
         with pytest.raises(ValueError, match="not allowed"):
             clean(bad)
-    for unseen in "\u00ad\u2028\u2029\u2063\u3164\uffa0":
+    shown_as_nothing = "\u034f\u17b4\u206a\ufff9\U000e0001\U000e0041\U000e0100"
+    for unseen in "\u00ad\u2028\u2029\u2063\u3164\uffa0" + shown_as_nothing:
         with pytest.raises(ValueError, match="not allowed"):
             clean(f"a{unseen}b")
 
