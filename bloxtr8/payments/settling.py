@@ -112,6 +112,7 @@ def settle_instrument(
 ) -> None:
     """Take what the provider says of a payment instrument, asked for whatever reason."""
     intent = _intent_of(book, operation, instrument.ref)
+    news = intent is not None and _has_news(intent)
     if intent is not None and intent.provider_ref is None:
         intent = _created(book, intent, instrument, now)
     open_question = take_receipts(book, intent, instrument, now, livemode)
@@ -123,6 +124,8 @@ def settle_instrument(
         processing(book, intent, now)
     if intent is not None and open_question:
         book.put(operations.ask_again(book.operations[intent.operation_id], now + ASK_AGAIN))
+    if intent is not None and news:
+        book.put(operations.ask_again(book.operations[intent.operation_id], now))
     current = book.operations[operation.operation_id]
     if current.due and not (open_question and current.kind is Kind.INTENT):
         # Cancelling has to be tried again; an open instrument is only looked at now and then.
@@ -130,6 +133,14 @@ def settle_instrument(
         book.put(
             operations.doubt(current, "STILL_OPEN", now) if cancelling else _later(current, now)
         )
+
+
+def _has_news(intent: Operation) -> bool:
+    """Tell whether money came by an address that the answer may not know of.
+
+    The address stays open to everybody, so what ends the instrument does not end this.
+    """
+    return intent.rail == USDC_BASE and intent.due and operations.was_heard(intent)
 
 
 def instrument_cancelled(book: Book, intent: Operation | None, ref: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """USDC from deposit to payout through the payments agent: books, custody, screening, PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,6 +91,42 @@ async def test_a_second_deposit_beside_a_held_one_is_stray(bench: UsdcBench) -> 
     funds = await database.fetchrow("SELECT * FROM escrow_funds")
     assert funds is not None
     assert (funds["received_minor"], funds["stray_received_minor"]) == (DUE, 7 * USDC)
+
+
+async def _while_asked(bench: UsdcBench, address: str, amount: int) -> None:
+    """Pay `amount`, final and looked at, while the executor has taken up what is due."""
+    bench.screening.faults.add(FaultRule("* /*", Fault.DELAY, times=2, seconds=1.0))
+    assert await bench.executor.claim_some() == 1
+    async with asyncio.timeout(5):
+        while bench.screening.faults.rules:  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.01)
+    bench.chain.bank.pay("third", people.USDC, address, amount)
+    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
+    await bench.usdc.watcher.step()
+    await bench.executor.run_until_idle()
+
+
+async def test_a_deposit_that_comes_while_another_is_screened_is_told_too(
+    bench: UsdcBench,
+) -> None:
+    address = (await bench.open()).address
+    bench.chain.bank.pay("buyer", people.USDC, address, DUE)
+    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
+    await bench.usdc.watcher.step()
+    await _while_asked(bench, address, 7 * USDC)
+    assert [event.payment_succeeded.amount.minor for event in (await bench.said())[-2:]] == [
+        DUE,
+        7 * USDC,
+    ]
+    bench.chain.bank.pay("second", people.USDC, address, 8 * USDC)
+    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
+    await bench.usdc.watcher.step()
+    await _while_asked(bench, address, 9 * USDC)
+    assert [event.payment_succeeded.amount.minor for event in (await bench.said())[-2:]] == [
+        8 * USDC,
+        9 * USDC,
+    ]
+    assert (await bench.row("INTENT")).finished_at is not None
 
 
 @pytest.mark.parametrize(
