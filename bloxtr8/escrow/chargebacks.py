@@ -40,7 +40,7 @@ def closed(change: Change, body: payments.ChargebackClosed) -> None:
     if body.won:
         _lift_if_last(change)
     elif covers(escrow, escrow.held_minor) and (
-        escrow.state in _STILL_HERE or _is_refund_deferred(escrow)
+        escrow.state in _STILL_HERE or _is_refund_deferred(escrow) or _is_refund_refused(escrow)
     ):
         returned_by_bank(change)
 
@@ -130,3 +130,13 @@ def _record(
 
 def _is_refund_deferred(escrow: records.Escrow) -> bool:
     return escrow.refund.status == types.LEG_STATUS_DEFERRED
+
+
+def _is_refund_refused(escrow: records.Escrow) -> bool:
+    """Tell whether a refund of everything was given up, proven not to have happened.
+
+    Providers refuse to refund what a bank is deciding about, and what it has returned.
+    """
+    refund = escrow.refund
+    given_up = refund.status == types.LEG_STATUS_FAILED and refund.nothing_happened
+    return given_up and escrow.state == states.REFUNDING

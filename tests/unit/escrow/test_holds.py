@@ -276,6 +276,48 @@ def test_a_refund_under_way_is_not_stopped() -> None:
     confirm_refund(trade)
 
 
+def refuse_refund(trade: Trade, *, nothing_happened: bool = True) -> None:
+    """Let the provider refuse until nothing more is tried."""
+    while trade.escrow.refund.status == types.LEG_STATUS_ORDERED:
+        trade.hear(
+            "refund_failed",
+            operation_id=trade.escrow.refund.operation_id,
+            code="charge_disputed",
+            nothing_happened=nothing_happened,
+        )
+
+
+def test_a_chargeback_lost_after_its_refund_was_refused_for_good_is_the_refund() -> None:
+    trade = refunding()
+    bank(trade)
+    refuse_refund(trade)
+    assert trade.escrow.hold.kind == types.HOLD_KIND_REFUND_FAILED
+    count = len(trade.orders)
+    decided(trade, won=False)
+    assert (trade.state, len(trade.orders)) == ("REFUNDED", count)
+    assert trade.escrow.refund_reason == types.REFUND_REASON_CHARGEBACK
+
+
+def test_a_chargeback_won_after_its_refund_was_refused_leaves_it_to_staff() -> None:
+    trade = refunding()
+    bank(trade)
+    refuse_refund(trade)
+    decided(trade, won=True)
+    assert (trade.state, trade.escrow.hold.kind) == ("REFUNDING", types.HOLD_KIND_REFUND_FAILED)
+    trade.give("admin", "retry_refund")
+    confirm_refund(trade)
+
+
+def test_a_chargeback_lost_in_part_or_beside_a_doubtful_refund_is_for_staff() -> None:
+    for minor, proven in ((1_000, True), (None, False)):
+        trade = refunding()
+        bank(trade, minor)
+        refuse_refund(trade, nothing_happened=proven)
+        decided(trade, won=False, minor=minor)
+        assert trade.state == "REFUNDING"
+        assert trade.escrow.hold.kind == types.HOLD_KIND_REFUND_FAILED
+
+
 def test_no_more_chargebacks_than_can_be_remembered() -> None:
     trade = releasing()
     for number in range(32):
