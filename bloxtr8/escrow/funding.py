@@ -88,6 +88,9 @@ def funds_screened(change: Change, body: payments.FundsScreened) -> None:
         raise Ignored("nobody waits for that answer")
     if body.risk in ("", UNKNOWN):
         raise Ignored("that is no answer")
+    if escrow.state != states.FUNDS_REVIEW:
+        _freeze_approved(change, body.risk)
+        return
     clear = body.risk == LOW and not holds.freezes(escrow)
     if clear and escrow.cancel_reason:
         legs.refund(change, types.REFUND_REASON_CANCELLED_WHILE_PAYING)
@@ -95,6 +98,13 @@ def funds_screened(change: Change, body: payments.FundsScreened) -> None:
         change.emit(_held(change, escrow.funding_ref, escrow.received_minor), states.FUNDS_HELD)
     else:
         _write_risk(change, body.risk)
+
+
+def _freeze_approved(change: Change, risk: str) -> None:
+    """Nobody who approved funds of an unknown risk can have meant money that may not move."""
+    if risk != SANCTIONED or not holds.is_stronger(change.escrow, types.HOLD_KIND_COMPLIANCE):
+        raise Ignored("people have decided about these funds")
+    holds.escalate(change, types.HOLD_KIND_COMPLIANCE)
 
 
 def _write_risk(change: Change, risk: str) -> None:

@@ -116,6 +116,9 @@ ROWS: tuple[Row, ...] = (
         note="only while the risk is UNKNOWN: LOW clears funds that were under review for "
         "nothing else, REFUNDING when the trade was being cancelled; any other risk is "
         "written down and left to people"),
+    Row("6b", (*_TALKING, *_MOVING), "FundsScreened", _SYSTEM, (), ("EscrowHeldByStaff",),
+        note="funds that were approved while their risk was UNKNOWN: SANCTIONED sets hold "
+        "COMPLIANCE, anything else is what staff were free to accept"),
     Row("7", (FUNDS_REVIEW,), "RejectFunds", _ADMIN, (REFUNDING, CANCELLED),
         ("EscrowRefunding", "StrayFundsReceived", "EscrowCancelled"), (REFUND_ORDER,),
         note="never for SANCTIONED, which stays frozen; money in another currency goes back "

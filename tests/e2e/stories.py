@@ -244,6 +244,16 @@ class Teller:
         await self._say(trade, payments.FundsScreened(payment_ref="0x01:0", risk="HIGH"))
         await self.heard(trade, "escrow_funds_under_review", 2)
 
+        trade = await self.signed()
+        await trade.pay_page()
+        unknown.payment_ref = "0x02:0"
+        await self._say(trade, unknown)
+        await trade.until("FUNDS_REVIEW")
+        await trade.staff(self.admin, "funds-review", {"decision": "APPROVE"})
+        await trade.until("FUNDS_HELD")
+        await self._say(trade, payments.FundsScreened(payment_ref="0x02:0", risk="SANCTIONED"))
+        await self.heard(trade, "escrow_held_by_staff")
+
     async def _say(
         self,
         trade: Trade,

@@ -7,7 +7,16 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
-from tests.unit.escrow.paths import PATHS, cancelling, confirm_refund, created, held, pay, reviewed
+from tests.unit.escrow.paths import (
+    PATHS,
+    cancelling,
+    confirm_refund,
+    created,
+    dispute_body,
+    held,
+    pay,
+    reviewed,
+)
 from tests.unit.escrow.trade import ADMIN_TWO, ESCROW, Trade, fields_of, two, usdc
 
 LARGE = usdc(20_000_000_000)
@@ -358,3 +367,28 @@ def test_funds_that_are_cleared_on_hold_stay_under_review() -> None:
     screened(trade, "LOW")
     assert (trade.state, trade.escrow.review_risk) == ("FUNDS_REVIEW", "LOW")
     assert trade.escrow.hold.kind == types.HOLD_KIND_MANUAL
+
+
+@pytest.mark.parametrize("then", ["FUNDS_HELD", "DELIVERED", "DISPUTED"])
+def test_funds_that_turn_out_sanctioned_after_their_approval_are_frozen(then: str) -> None:
+    trade = reviewed("UNKNOWN")
+    trade.give("admin", "approve_funds")
+    trade.ignored("funds_screened", payment_ref="pi_other", risk="SANCTIONED")
+    if then == "DELIVERED":
+        body = commands.MarkDelivered(method=types.DELIVERY_METHOD_GROUP_TRANSFER)
+        trade.give("seller", "mark_delivered", body)
+    if then == "DISPUTED":
+        trade.give("buyer", "raise_dispute", dispute_body())
+    assert trade.state == then
+    screened(trade, "SANCTIONED")
+    assert (trade.state, trade.escrow.hold.kind) == (then, types.HOLD_KIND_COMPLIANCE)
+    if then == "DELIVERED":
+        assert trade.refused("buyer", "release_funds") == "ON_HOLD"
+    trade.ignored("funds_screened", payment_ref="pi_1", risk="SANCTIONED")
+
+
+@pytest.mark.parametrize("risk", ["LOW", "MEDIUM", "HIGH"])
+def test_a_late_answer_that_people_were_free_to_accept_changes_nothing(risk: str) -> None:
+    trade = reviewed("UNKNOWN")
+    trade.give("admin", "approve_funds")
+    trade.ignored("funds_screened", payment_ref="pi_1", risk=risk)
