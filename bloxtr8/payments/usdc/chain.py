@@ -33,7 +33,8 @@ _RECIPIENTS_MAX = 500
 _LOGS_MAX = 10_000
 # A node's no to a transaction, and its errors and limits, which are about the node itself.
 _REFUSALS = (-32000, -32003)
-_NODE_FAILS = (-32603, -32005)
+_LIMIT = -32005
+_NODE_FAILS = (-32603, _LIMIT)
 
 T = TypeVar("T")
 # The library writes addresses of nodes, which often contain a key, and whole answers at DEBUG.
@@ -42,6 +43,10 @@ logging.getLogger("web3").setLevel(logging.WARNING)
 
 class ChainUnavailable(Exception):
     """The node did not answer, or not in a way that can be read. Nothing is known."""
+
+
+class TooMuch(ChainUnavailable):
+    """There are more logs than a node gives, or than are read, at once; fewer can be asked for."""
 
 
 class Rejected(Exception):
@@ -141,11 +146,12 @@ class Chain:
         return _read(_head, found)
 
     async def transfers_to(
-        self, recipients: Sequence[str], first: int, last: int
+        self, recipients: Sequence[str], first: int, last: int, *, token: str = ""
     ) -> list[tuple[str, int]]:
-        """Return (transaction, block) of each ERC-20 transfer of any token to one of `recipients`.
+        """Return (transaction, block) of each ERC-20 transfer to one of `recipients`, of one token
+        or ("") of any.
 
-        Where in its transaction a transfer stands is in the receipt only.
+        Where in its transaction a transfer stands is in the receipt only. Raises TooMuch.
         """
         found: set[tuple[str, int]] = set()
         for start in range(0, len(recipients), _RECIPIENTS_MAX):
@@ -155,9 +161,11 @@ class Chain:
                 "toBlock": last,
                 "topics": [HexStr(TRANSFER_TOPIC), None, [_topic(entry) for entry in some]],
             }
-            logs = await self._ask(self._eth.get_logs(wanted))
+            if token:
+                wanted["address"] = _checksum(token)
+            logs = await self._ask(self._eth.get_logs(wanted), limited=True)
             if len(logs) > _LOGS_MAX:
-                raise ChainUnavailable("more logs than anybody can read")
+                raise TooMuch("more logs than anybody can read")
             found |= {_read(_log_place, entry) for entry in logs if not entry.get("removed")}
         return sorted(found, key=lambda entry: (entry[1], entry[0]))
 
@@ -222,10 +230,13 @@ class Chain:
             if "already known" not in str(error):
                 raise
 
-    async def _ask(self, call: Coroutine[Any, Any, T], *, refusable: bool = False) -> T:
+    async def _ask(
+        self, call: Coroutine[Any, Any, T], *, refusable: bool = False, limited: bool = False
+    ) -> T:
+        """`refusable` raises Rejected, `limited` TooMuch, for what the node says no to."""
         started, result = time.monotonic(), "unknown"
         try:
-            found = await self._answer(call, refusable=refusable)
+            found = await self._answer(call, refusable=refusable, limited=limited)
             result = "ok"
         except (Rejected, BlockNotFound, TransactionNotFound):
             result = "ok"
@@ -236,7 +247,7 @@ class Chain:
             )
         return found
 
-    async def _answer(self, call: Coroutine[Any, Any, T], *, refusable: bool) -> T:
+    async def _answer(self, call: Coroutine[Any, Any, T], *, refusable: bool, limited: bool) -> T:
         if not self._breaker.allows():
             call.close()
             raise ChainUnavailable("CIRCUIT_OPEN")
@@ -247,10 +258,14 @@ class Chain:
             self._breaker.succeeded()
             raise
         except Web3RPCError as error:
-            answered = _code(error) not in _NODE_FAILS
+            code = _code(error)
+            answered = code not in _NODE_FAILS or (limited and code == _LIMIT)
             (self._breaker.succeeded if answered else self._breaker.failed)()
-            if refusable and _code(error) in _REFUSALS:
+            if refusable and code in _REFUSALS:
                 raise Rejected(_words(error)) from None
+            if limited and answered:
+                # Nodes have many codes for it; whatever else they mean is as well asked again.
+                raise TooMuch(_words(error)) from None
             raise ChainUnavailable(_words(error)) from None
         except (aiohttp.ClientError, TimeoutError, OSError, Web3Exception, ValueError) as error:
             self._breaker.failed()

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bloxtr8 import telemetry
 from bloxtr8.payments.usdc import deposits
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Receipt, TransferLog
+from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Receipt, TooMuch, TransferLog
 from bloxtr8.payments.usdc.deposits import SHORT_BALANCE, Account, Deposit, Status
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.policy import View
@@ -172,7 +172,7 @@ class Watcher:
     ) -> None:
         """Raises ChainUnavailable when something is missing, with what is there taken in: a node
         that fails now and then must not hold up all payments for one."""
-        places = await self._chain.transfers_to(watched, first, last)
+        places = await self._places(watched, first, last)
         reading.places.update(places)
         reading.listed_to = last
         receipts = await asyncio.gather(
@@ -186,6 +186,33 @@ class Watcher:
             if isinstance(missing, BaseException):
                 raise missing
         reading.read_to = last
+
+    async def _places(self, watched: list[str], first: int, last: int) -> list[tuple[str, int]]:
+        """Return where the transfers are: of every token, or of USDC where those are too many.
+
+        Tokens that are worth nothing cost nothing to send; who floods one address with them must
+        not keep everybody's payments from being seen.
+        """
+        try:
+            return await self._chain.transfers_to(watched, first, last)
+        except TooMuch as error:
+            _log.warning("too_many_transfers", first=first, last=last, reason=str(error))
+        return await self._usdc_places(watched, first, last)
+
+    async def _usdc_places(
+        self, watched: list[str], first: int, last: int
+    ) -> list[tuple[str, int]]:
+        """Ask for fewer blocks at once until the node answers."""
+        try:
+            return await self._chain.transfers_to(watched, first, last, token=self._usdc)
+        except TooMuch:
+            if first == last:
+                raise
+        middle = (first + last) // 2
+        return [
+            *await self._usdc_places(watched, first, middle),
+            *await self._usdc_places(watched, middle + 1, last),
+        ]
 
     async def _receipt(self, tx_hash: str, block_number: int) -> Receipt | None:
         async with self._slots:

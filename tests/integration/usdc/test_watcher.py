@@ -1,7 +1,10 @@
 """Deposits on a chain that forgets, nodes that lag and lie: credited once, at depth, or never."""
 
+from types import ModuleType
+
 import pytest
 
+from bloxtr8.payments.usdc import chain as chains
 from bloxtr8.payments.usdc import deposits
 from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.deposits import (
@@ -15,9 +18,10 @@ from bloxtr8.payments.usdc.deposits import (
     Vanished,
     Withdrawn,
 )
-from bloxtr8.sandbox.chain import LocalChain
+from bloxtr8.sandbox.chain import LocalChain, rpc
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.chain.ledger import Fate
+from bloxtr8.sandbox.chain.token import Token
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from tests.integration.usdc.world import DUE, USDC, World
 
@@ -284,3 +288,32 @@ async def test_an_account_is_not_closed_while_something_is_missing(world: World)
     world.local.faults.add(FaultRule("RPC eth_getTransactionReceipt", Fault.ERROR_BEFORE))
     with pytest.raises(ChainUnavailable):
         await world.watcher.reread(account.address)
+
+
+@pytest.mark.parametrize(("module", "limit"), [(rpc, "LOGS_MAX"), (chains, "_LOGS_MAX")])
+@pytest.mark.parametrize("token", [people.OTHER, people.USDC])
+async def test_a_flood_of_transfers_holds_up_nobodys_payment(
+    world: World, monkeypatch: pytest.MonkeyPatch, module: ModuleType, limit: str, token: Token
+) -> None:
+    monkeypatch.setattr(module, limit, 5)
+    flooded, account = await world.account(), await world.account()
+    for _ in range(9):
+        world.pay(flooded.address, 20_000, token=token, wallet="mallory")
+    world.pay(account.address, DUE)
+    world.finalize()
+    await world.watcher.step()
+    assert (await world.state(account.address)).state is State.PAID
+    assert await world.accounts.cursor() == world.local.chain.head.number
+    assert world.chain.answers
+
+
+async def test_more_usdc_than_can_be_read_in_one_block_is_still_silence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chains, "_LOGS_MAX", 0)
+    account = await world.account()
+    world.pay(account.address, DUE)
+    world.finalize()
+    with pytest.raises(ChainUnavailable):
+        await world.watcher.step()
+    assert (await world.state(account.address)).state is State.OPEN
