@@ -51,6 +51,19 @@ async def test_every_constraint_of_the_models_is_in_the_database(db: Settings) -
     assert declared <= {row["name"] for row in rows}
 
 
+async def test_every_reference_can_be_followed_back_by_an_index(db: Settings) -> None:
+    """Else a person's rows, and each delete of what is referred to, read the whole table."""
+    found = await database.fetch(
+        "SELECT c.conrelid::regclass || '.' || a.attname AS reference"
+        " FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid"
+        " AND a.attnum = c.conkey[1] WHERE c.contype = 'f' AND NOT EXISTS ("
+        "  SELECT 1 FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = a.attnum"
+        "  AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid)"
+        "   = format('(%I IS NOT NULL)', a.attname))) ORDER BY 1"
+    )
+    assert [row["reference"] for row in found] == []
+
+
 async def test_models_read_what_sql_wrote(db: Settings) -> None:
     user_id = uuid4()
     async with database.transaction() as tx:

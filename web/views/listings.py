@@ -120,13 +120,13 @@ async def snapshots(call: Call) -> Reply:
     inside = viewer.staff or viewer.user_id == row["seller_id"]
     party = inside or await _is_buyer(row["id"], viewer)
     rows = await database.fetch(
-        "SELECT s.* FROM roblox_snapshots s WHERE s.id = $1 OR s.id IN"
-        " (SELECT snapshot_id FROM contracts WHERE listing_id = $2)"
-        " OR ($3 AND s.universe_id = $4 AND s.for_user_id = $5)"
+        "SELECT s.* FROM roblox_snapshots s WHERE s.id IN (SELECT $1::uuid"
+        " UNION SELECT snapshot_id FROM contracts WHERE listing_id = $2"
+        " UNION SELECT id FROM roblox_snapshots WHERE $3 AND universe_id = $4 AND for_user_id = $5"
         # What was seen after a delivery, for whom it was delivered to.
-        " OR ($6 AND s.id IN (SELECT t.id FROM roblox_snapshots t JOIN contracts c"
+        " UNION SELECT t.id FROM roblox_snapshots t JOIN contracts c"
         "   ON c.buyer_id = t.for_user_id AND c.listing_id = $2 AND ($3 OR c.buyer_id = $7)"
-        "   WHERE t.universe_id = $4 AND t.purpose IN ('DELIVERED', 'RELEASED')))"
+        "   WHERE $6 AND t.universe_id = $4 AND t.purpose IN ('DELIVERED', 'RELEASED'))"
         " ORDER BY s.taken_at DESC, s.id DESC LIMIT 100",
         row["snapshot_id"],
         row["id"],

@@ -120,8 +120,8 @@ async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> 
             for row in await rows(
                 "SELECT address, risk, score, complete, asked_at FROM wallet_screenings"
                 " WHERE address IN (SELECT lower(d->'transfer'->>'sender') FROM deposit_accounts a,"
-                " jsonb_array_elements(a.deposits) d WHERE a.escrow_id = $1)"
-                " OR address IN (SELECT lower(destination) FROM payment_operations"
+                " jsonb_array_elements(a.deposits) d WHERE a.escrow_id = $1"
+                " UNION SELECT lower(destination) FROM payment_operations"
                 " WHERE escrow_id = $1) ORDER BY asked_at"
             )
         ],
