@@ -180,7 +180,10 @@ class Sender:
 
     async def _signed(self, outgoing: Outgoing) -> Outgoing:
         number, fields = outgoing.signer_number, self._fields(outgoing)
-        assert await self.address(number) == outgoing.signer, "a signer signs for itself"
+        if await self.address(number) != outgoing.signer:
+            # The wallet was replaced meanwhile: only who has the old one can end this.
+            _log.error("keys_of_another_wallet", key=outgoing.key, signer=outgoing.signer)
+            raise ChainUnavailable("keys: they are another's")
         try:
             signature = await self._keys.sign(number, TypedTransaction.from_dict(fields).hash())
         except KeysUnavailable as error:

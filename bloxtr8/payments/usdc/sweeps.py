@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bloxtr8 import telemetry
+from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.deposits import Account
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.onchain import GAS, SWEEP, TRANSFER_GAS, transfer_call
@@ -54,11 +55,24 @@ class Sweeper:
         return self._sender.store
 
     async def step(self, accounts: Sequence[Account]) -> None:
-        """Go on with all that is reserved, then sweep `accounts`. Raises ChainUnavailable."""
+        """Go on with all that is reserved, then sweep `accounts`.
+
+        Raises ChainUnavailable, after it has done what could be done: one that cannot go on must
+        not keep the others from it.
+        """
+        silence: ChainUnavailable | None = None
         for outgoing in await self._store.unfinished(_UNFINISHED_MAX):
-            await self._sender.advance(outgoing)
+            try:
+                await self._sender.advance(outgoing)
+            except ChainUnavailable as error:
+                silence = error
         for account in accounts:
-            await self._sweep(account)
+            try:
+                await self._sweep(account)
+            except ChainUnavailable as error:
+                silence = error
+        if silence is not None:
+            raise silence
 
     async def balances(self) -> Balances:
         """Return what the hot wallet has, and say so where that is alarming."""

@@ -4,9 +4,10 @@ from uuid import uuid4
 
 import pytest
 
+from bloxtr8.payments.rails import Unknown
 from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.custody import Transfer
-from bloxtr8.payments.usdc.outgoing import Stage
+from bloxtr8.payments.usdc.outgoing import Outgoing, Stage
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.faults import Fault, FaultRule
 from tests.integration.usdc.world import DUE, USDC, World
@@ -77,3 +78,22 @@ async def test_unfinished_work_survives_a_silent_chain(world: World) -> None:
     world.finalize()
     await world.sweeper.step([])
     assert (await world.sweeper.balances()).unfinished == 0
+
+
+async def test_one_that_nobody_can_sign_for_does_not_hold_up_the_others(world: World) -> None:
+    """The hot wallet was replaced while one of its transactions was under way."""
+    world.fund_hot()
+    account = await world.account()
+    await world.watcher.step()
+    world.pay(account.address, DUE)
+    world.finalize()
+    await world.watcher.step()
+    before = people.named("the hot wallet before").address.lower()
+    left = Outgoing("payout:left", before, None, 0, people.USDC.hex, "0x", 0, 100_000, 0, 0)
+    await world.outgoing.reserve(left, 0)
+    for _ in range(4):
+        with pytest.raises(ChainUnavailable):
+            await world.sweeper.step([await world.state(account.address)])
+        world.finalize()
+    assert await world.balance(world.hot) == DUE
+    assert (await world.onchain.look_up("left")) == Unknown("CHAIN: keys: they are another's")
