@@ -40,14 +40,15 @@ WHERE address = $1
 # the others waiting.
 _WAITING = "SELECT * FROM deposit_accounts WHERE waiting ORDER BY random() LIMIT $1"
 # Money that may be frozen stays where it came to; also what came after the escrow's end, whose
-# hold is gone by then. A sender whom nobody has screened yet may be listed.
+# hold is gone by then. A sender whom nobody has screened yet may be listed. A sweep is found by its
+# signer, the address that it empties: there are too many transactions to read them all for each.
 _UNSWEPT = """
 SELECT a.* FROM deposit_accounts a JOIN escrows e ON e.id = a.escrow_id
 WHERE e.state NOT IN ('AWAIT_FUNDS', 'FUNDS_REVIEW')
   AND e.hold_kind IS DISTINCT FROM 'COMPLIANCE'
   AND a.accepted_minor > (
     SELECT coalesce(sum(t.amount_minor), 0) FROM chain_transactions t
-    WHERE t.key LIKE 'sweep:' || a.address || ':%' AND t.stage <> 'REVERTED'
+    WHERE t.signer = a.address AND starts_with(t.key, 'sweep:') AND t.stage <> 'REVERTED'
   )
   AND NOT EXISTS (
     SELECT FROM jsonb_array_elements(a.deposits) AS d

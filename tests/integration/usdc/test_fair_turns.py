@@ -11,7 +11,7 @@ from bloxtr8.config import PostgresSettings, Settings
 from bloxtr8.payments.pg_store import PostgresStore
 from bloxtr8.payments.usdc.deposits import Account
 from bloxtr8.payments.usdc.outgoing import Outgoing
-from bloxtr8.payments.usdc.pg_accounts import PostgresAccounts
+from bloxtr8.payments.usdc.pg_accounts import _UNSWEPT, PostgresAccounts
 from bloxtr8.payments.usdc.pg_outgoing import PostgresOutgoing
 from bloxtr8.payments.usdc.store import WATCHED_PAGE
 from bloxtr8.store import database
@@ -71,6 +71,28 @@ async def test_every_waiting_account_gets_its_turn(accounts: PostgresAccounts) -
 
 async def test_every_unswept_account_gets_its_turn(accounts: PostgresAccounts) -> None:
     assert await _comes_up(accounts.unswept, LAST)
+
+
+async def test_sweeps_are_found_by_the_address_that_they_empty(accounts: PostgresAccounts) -> None:
+    """Reading all transactions for each address would take minutes after some thousand trades."""
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL enable_seqscan = off")
+        plan = await tx.fetch(f"EXPLAIN {_UNSWEPT}", 1)
+    steps = [str(row["QUERY PLAN"]) for row in plan]
+    assert any("Index Cond" in step and "signer" in step for step in steps), steps
+
+
+async def test_an_account_that_is_swept_is_left_alone(accounts: PostgresAccounts) -> None:
+    outgoing = PostgresOutgoing(ManualClock(NOW))
+    for key, signer in ((f"sweep:{LAST}:0", LAST), (f"gas:{LAST}:0", f"0x{CROWD - 1:040x}")):
+        await outgoing.reserve(_swept(key, signer), 0)
+    left = {account.address for account in await accounts.unswept()}
+    assert len(left) == CROWD - 1
+    assert LAST not in left
+
+
+def _swept(key: str, signer: str) -> Outgoing:
+    return Outgoing(key, signer, 1, 0, "0xusdc", "0x", 0, 1, 1, 1, amount_minor=1)
 
 
 async def test_watched_addresses_come_in_pages(accounts: PostgresAccounts) -> None:
