@@ -153,11 +153,12 @@ async def _sweep(sweeper: Sweeper, accounts: PostgresAccounts) -> None:
     try:
         while True:
             try:
-                try:
-                    await sweeper.step(await accounts.unswept())
-                finally:
-                    # Also when one transaction is stuck: this is what calls somebody.
-                    await sweeper.balances()
+                await sweeper.step(await accounts.unswept())
+            except ChainUnavailable as error:
+                _log.warning("chain_unavailable", reason=str(error))
+            try:
+                # Also while a transaction is stuck: this is what calls somebody.
+                await sweeper.balances()
             except ChainUnavailable as error:
                 _log.warning("chain_unavailable", reason=str(error))
             await asyncio.sleep(_SWEEP_PAUSE_S)
