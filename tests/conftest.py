@@ -20,6 +20,7 @@ from bloxtr8.dev.kafka import InProcessKafka
 from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.dev.schema import migrate_database
 from bloxtr8.sandbox.objects import ObjectStandIn
+from bloxtr8.store import database
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,19 @@ async def postgres_dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
     dsn = await postgres_server.fresh_database(migrate_database)
     yield dsn
     postgres_server.drop_database(dsn)
+
+
+@pytest.fixture
+def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stands in a crowd waits as long as it takes; only what hangs is given up on.
+
+    A caller who waits two seconds for a lock is told to come back, which a busy machine makes
+    of the last of many callers. For what is opened after this.
+    """
+    for name in ("LOCK_TIMEOUT_MS", "STATEMENT_TIMEOUT_MS"):
+        monkeypatch.setattr(database, name, 60_000)
+    for name in ("ACQUIRE_TIMEOUT_S", "CONNECT_TIMEOUT_S"):
+        monkeypatch.setattr(database, name, 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,10 @@ from tests.integration.contracts.world import HOUR, REASON, ContractWorld, Deal
 CALLERS = 64
 ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "1"))
 
-pytestmark = pytest.mark.timeout(120 + 20 * ROUNDS)
+pytestmark = [
+    pytest.mark.timeout(120 + 20 * ROUNDS),
+    pytest.mark.usefixtures("patient_database"),
+]
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ _CALLERS = 64
 # 100 for the long run.
 _ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "5"))
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 async def _tier(browser: Browser) -> str:
     return str((await (await browser.get("/api/v1/me")).json())["tier"])

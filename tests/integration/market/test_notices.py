@@ -13,6 +13,8 @@ from tests.integration.web.world import problem
 
 PREFERENCES = "/api/v1/me/notification-preferences"
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 async def _inbox(browser: Browser, query: str = "") -> dict[str, Any]:
     answer = await browser.get(f"/api/v1/me/notices{query}")

@@ -21,6 +21,8 @@ from tests.integration.web.world import problem
 _REASON = {"reason": "Looked at the account together with a colleague."}
 _ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "5"))
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 async def test_a_profile_changes_only_as_it_was_read(people: People) -> None:
     browser = await people.signed_in()

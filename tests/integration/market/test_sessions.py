@@ -6,6 +6,8 @@ from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from bloxtr8.access import AccessTokens
 from bloxtr8.errors import Bloxtr8Error
 from bloxtr8.market import sessions
@@ -17,6 +19,8 @@ from tests.integration.web.world import problem
 _CALLERS = 64
 # 100 for the long run.
 _ROUNDS = int(os.environ.get("BLOXTR8_RACE_ROUNDS", "5"))
+
+pytestmark = pytest.mark.usefixtures("patient_database")
 
 
 async def _refresh(browser: Browser) -> int:

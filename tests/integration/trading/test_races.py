@@ -26,6 +26,8 @@ HOUR = timedelta(hours=1)
 
 Outcome = Any
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 @pytest.fixture
 def connections() -> int:

@@ -28,6 +28,8 @@ from bloxtr8.store.staff_tasks import Task, open_tasks
 from tests.integration.trading.test_races import CALLERS, ROUNDS, at_once
 from tests.integration.trading.world import POLICY, World
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 @pytest.fixture
 def connections() -> int:

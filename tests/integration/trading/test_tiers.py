@@ -5,12 +5,16 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from bloxtr8.market.clockwork import Sweeper
 from bloxtr8.market.sweeps import sweep
 from bloxtr8.store import database
 from tests.integration.trading.world import World
 
 DAY = timedelta(days=1)
+
+pytestmark = pytest.mark.usefixtures("patient_database")
 
 
 async def _verified(world: World, days: int) -> UUID:

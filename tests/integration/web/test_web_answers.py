@@ -95,6 +95,7 @@ async def test_waiting_for_a_row_is_not_told_as_a_running_request(world: World) 
     assert document["retry_after_s"] == 1
 
 
+@pytest.mark.usefixtures("patient_database")
 async def test_the_same_key_at_once_is_told_as_a_running_request(world: World) -> None:
     trade = await world.delivered()
     path = f"{trade.path}/release"

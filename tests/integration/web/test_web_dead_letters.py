@@ -151,6 +151,7 @@ async def test_what_would_come_back_is_not_sent_again_but_can_be_discarded(world
     assert discarded["status"] == "DISCARDED"
 
 
+@pytest.mark.usefixtures("patient_database")
 async def test_of_many_who_decide_one_does(world: World) -> None:
     letter_id = await _dead(world, _wire(world, str(uuid4())))
     admins = [await world.person(StaffRole.ADMIN) for _ in range(4)]

@@ -25,6 +25,8 @@ from tests.integration.web.world import (
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 64
 TEXT = "I was told the passes were included: «всё включено».\n".encode()
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 async def send(
     world: World,

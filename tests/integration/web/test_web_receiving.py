@@ -32,6 +32,8 @@ BUYER, SELLER = 7001, 7002
 GROUP = "35111222"
 SIGHT = Sight(api.Group(int(GROUP), "Skyline Studio", BUYER, False), BUYER, "Mira", SELLER, True)
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 @pytest.fixture
 async def roblox() -> AsyncIterator[RobloxStandIn]:

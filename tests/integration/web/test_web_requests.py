@@ -12,6 +12,8 @@ from tests.integration.web.world import World, accepted, problem
 
 CONFIRM = {"confirm": True}
 
+pytestmark = pytest.mark.usefixtures("patient_database")
+
 
 async def test_money_needs_a_key_and_the_key_has_a_form(world: World) -> None:
     trade = await world.delivered()

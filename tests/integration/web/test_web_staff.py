@@ -5,6 +5,8 @@ import hashlib
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from bloxtr8.access import StaffRole
 from bloxtr8.store import database
 from bloxtr8.store.database import to_json
@@ -13,6 +15,7 @@ from proto.bloxtr8.escrow.v1 import types_pb2 as types
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 from tests.integration.web.world import REASON, VERDICT, Someone, World, accepted, problem
 
+pytestmark = pytest.mark.usefixtures("patient_database")
 RELEASE = {"outcome": "RELEASE", "verdict": VERDICT, "reason": REASON}
 
 

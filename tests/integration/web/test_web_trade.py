@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from aiohttp import ClientResponse
 
 from bloxtr8.store import database
@@ -19,6 +20,7 @@ _WAITING = """
 SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'operations'::regclass
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+pytestmark = pytest.mark.usefixtures("patient_database")
 DISPUTE = {"reason": "NOT_AS_DESCRIBED", "wanted": "REFUND", "statement": STATEMENT}
 
 
