@@ -8,9 +8,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import count, islice
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+# Below those that the system gives to whoever connects or binds without naming one.
+_PORTS = range(20_000, 32_000)
+# Processes that start together begin far from each other.
+_numbers = count(os.getpid() * 97)
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -68,10 +73,17 @@ def stop(process: subprocess.Popen[bytes], first: signal.Signals, *, timeout_sec
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that was free just now."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback interface that was free just now.
+
+    Until its owner binds it nobody gets it who names none, and no process is given the same
+    twice in a row. Raises StartFailed when all are taken.
+    """
+    for number in islice(_numbers, len(_PORTS)):
+        port = _PORTS[number % len(_PORTS)]
+        with suppress(OSError), closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartFailed("no port is free")
 
 
 def accepts_connections(port: int, *, timeout_seconds: float = 0.5) -> bool:

@@ -1,15 +1,16 @@
 """The API in this process, with Discord and Roblox stood in for over HTTP."""
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 from aiohttp import CookieJar
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, get_port_socket
 from pydantic import SecretStr
 
 from bloxtr8.clock import ManualClock
 from bloxtr8.config import KafkaSettings, KeysSettings, PostgresSettings, S3Settings, Settings
-from bloxtr8.dev import process
 from bloxtr8.sandbox.discord import DiscordStandIn
 from bloxtr8.sandbox.discord import server as discord_server
 from bloxtr8.sandbox.roblox import RobloxStandIn
@@ -39,8 +40,16 @@ async def roblox() -> AsyncIterator[RobloxStandIn]:
 
 
 @pytest.fixture
+def own_port() -> Iterator[socket.socket]:
+    """The API's port, held from before its number is written anywhere."""
+    with closing(get_port_socket("127.0.0.1", 0, socket.AF_INET)) as bound:
+        yield bound
+
+
+@pytest.fixture
 def market_settings(
     postgres_dsn: str,
+    own_port: socket.socket,
     discord: DiscordStandIn,
     roblox: RobloxStandIn,
     s3: S3Settings,
@@ -48,7 +57,7 @@ def market_settings(
 ) -> Settings:
     """Settings whose providers are the stand-ins. No broker is asked for anything here."""
     folder = tmp_path_factory.mktemp("market")
-    port = process.free_port()
+    port = own_port.getsockname()[1]
     result = Settings(
         data_dir=folder,
         kafka=KafkaSettings(bootstrap="127.0.0.1:1", partitions=4),
@@ -74,7 +83,10 @@ def market_settings(
 
 @pytest.fixture
 async def people(
-    market_settings: Settings, discord: DiscordStandIn, roblox: RobloxStandIn
+    market_settings: Settings,
+    own_port: socket.socket,
+    discord: DiscordStandIn,
+    roblox: RobloxStandIn,
 ) -> AsyncIterator[People]:
     clock = ManualClock(START)
     discord.clock = clock
@@ -84,7 +96,7 @@ async def people(
     application = make_web(web_process)
     observer = Observer(application)
     client = TestClient(
-        TestServer(application, host="127.0.0.1", port=market_settings.web.port),
+        TestServer(application, socket_factory=lambda *_: own_port),
         cookie_jar=CookieJar(unsafe=True),
     )
     await client.start_server()
