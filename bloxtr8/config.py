@@ -3,9 +3,10 @@
 A variable may also name a file that holds the value: `BLOXTR8_STRIPE__API_KEY_FILE=/run/secrets/x`.
 """
 
+import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -13,6 +14,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "BLOXTR8_"
 _FILE_SUFFIX = "_FILE"
 _SECRET_FILE_BYTES_MAX = 64 * 1024
+# The present one and the one before or after it. Anybody could sign with an empty one.
+Rotating = Annotated[list[Annotated[SecretStr, Field(min_length=1)]], Field(max_length=2)]
 
 
 class KafkaSettings(BaseModel):
@@ -62,10 +65,10 @@ class StripeSettings(BaseModel):
     api_base: str = Field("https://api.stripe.com", description="the sandbox sets its own")
     api_key: SecretStr = SecretStr("")
     publishable_key: str = ""
-    webhook_secrets: list[SecretStr] = Field(
+    webhook_secrets: Rotating = Field(
         default_factory=list, description="at most two, during rotation"
     )
-    connect_webhook_secrets: list[SecretStr] = Field(
+    connect_webhook_secrets: Rotating = Field(
         default_factory=list, description="of the endpoint for connected accounts; at most two"
     )
     livemode: bool = False
@@ -122,7 +125,7 @@ class KmsSettings(BaseModel):
 class CustodianSettings(BaseModel):
     api_base: str = Field("", description="of a custodian that speaks docs/custodian-openapi.json")
     api_key: SecretStr = SecretStr("")
-    webhook_secrets: list[SecretStr] = Field(
+    webhook_secrets: Rotating = Field(
         default_factory=list, description="at most two, during rotation"
     )
 
@@ -299,18 +302,31 @@ class _FileVariables(PydanticBaseSettingsSource):
             branch = tree
             for group in groups:
                 branch = branch.setdefault(group, {})
-            branch[leaf] = _read_secret(Path(path))
+            text = _read_secret(Path(path))
+            # As in a variable: a list is JSON.
+            branch[leaf] = json.loads(text) if _is_list(groups, leaf) else text
         return tree
 
 
 def _is_setting(groups: list[str], leaf: str) -> bool:
+    model = _model_of(groups)
+    return model is not None and leaf in model.model_fields
+
+
+def _is_list(groups: list[str], leaf: str) -> bool:
+    model = _model_of(groups)
+    assert model is not None, "it is a setting"
+    return get_origin(model.model_fields[leaf].annotation) is list
+
+
+def _model_of(groups: list[str]) -> type[BaseModel] | None:
     model: type[BaseModel] = Settings
     for group in groups:
         field = model.model_fields.get(group)
         if field is None or not isinstance(field.annotation, type):
-            return False
+            return None
         model = field.annotation
-    return leaf in model.model_fields
+    return model
 
 
 def _read_secret(path: Path) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from bloxtr8 import environment
 from bloxtr8.config import ClockSettings, KafkaSettings, Settings, StripeSettings
@@ -70,3 +70,23 @@ def test_wallet_keys_stay_away_from_pages(
     with pytest.raises(ValueError, match="role `agents` only") as refused:
         Settings()
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["STRIPE__WEBHOOK_SECRETS", "CUSTODIAN__WEBHOOK_SECRETS"])
+@pytest.mark.parametrize("secrets", ['["whsec_a", ""]', '["whsec_a", "whsec_b", "whsec_c"]'])
+def test_webhook_secrets_that_let_anybody_or_nobody_in_are_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, secrets: str
+) -> None:
+    monkeypatch.setenv(f"BLOXTR8_{name}", secrets)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "whsec" not in str(refused.value)
+
+
+def test_a_list_of_secrets_comes_from_a_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").write_text('["whsec_a", "whsec_b"]\n')
+    monkeypatch.setenv("BLOXTR8_STRIPE__WEBHOOK_SECRETS_FILE", str(tmp_path / "secrets"))
+    given = [secret.get_secret_value() for secret in Settings().stripe.webhook_secrets]
+    assert given == ["whsec_a", "whsec_b"]
