@@ -22,8 +22,14 @@ def actor_of(call: Call) -> Actor:
         traceparent=call.traceparent,
         role=acting_role(call),
         ip=client_address(call.request, call.deps.proxies),
-        user_agent=call.request.headers.get("User-Agent", "")[:_USER_AGENT_MAX] or None,
+        user_agent=user_agent(call.request),
     )
+
+
+def user_agent(request: web.Request) -> str | None:
+    """Return what the client calls itself; for bytes that are no text stands a question mark."""
+    said = request.headers.get("User-Agent", "").encode("utf-8", "replace").decode()
+    return said[:_USER_AGENT_MAX] or None
 
 
 def acting_role(call: Call) -> StaffRole | None:

@@ -3,12 +3,10 @@
 from typing import Any
 
 from bloxtr8.store.database import Transaction, to_json
-from web.actors import acting_role
+from web.actors import acting_role, user_agent
 from web.addresses import client_address
 from web.call import Call
 from web.trace import trace_id
-
-_USER_AGENT_MAX = 300
 
 
 async def audit(
@@ -34,6 +32,6 @@ async def audit(
         reason or None,
         to_json(data or {}),
         client_address(call.request, call.deps.proxies),
-        call.request.headers.get("User-Agent", "")[:_USER_AGENT_MAX] or None,
+        user_agent(call.request),
         trace_id(call.traceparent),
     )

@@ -21,7 +21,7 @@ from bloxtr8.messaging.envelope import is_uuid
 from bloxtr8.money import EXPONENTS, Money
 
 __all__ = ["Answer", "Body", "Id", "Moment", "MoneyIn", "MoneyOut", "Query", "Reason", "Sha256"]
-__all__ += ["Time", "money", "text"]
+__all__ += ["Time", "findable", "money", "text"]
 
 # JSON numbers are exact up to 2^53; this is well inside and above every amount we handle.
 MINOR_MAX = 10**12
@@ -89,6 +89,11 @@ class MoneyOut(Answer):
     minor: int
     currency: str
     decimal: str
+
+
+def findable(text: str | None) -> str | None:
+    """Return what is looked for as the database takes it: none of its texts has a NUL."""
+    return None if text is None else text.replace("\0", " ")
 
 
 def money(minor: int, currency: str) -> MoneyOut:

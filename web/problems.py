@@ -43,7 +43,8 @@ def problem_response(error: Bloxtr8Error, *, origin: str, path: str, trace_id: s
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
         status=error.status,
-        body=json.dumps(document, ensure_ascii=False).encode(),
+        # A field's name that it repeats may hold bytes that are no text.
+        body=json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
         content_type=CONTENT_TYPE,
         headers=headers,
     )

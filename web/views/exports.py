@@ -1,7 +1,7 @@
 """Taking data out: a person's own, and the audit log."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from web import answers, pages, submission
 from web.actors import actor_of
 from web.call import Call
 from web.exports import AuditExport, AuditList, AuditPage, AuditRow, AuditVerdict, ExportOut
+from web.fields import findable
 from web.limits import RateClass
 from web.requests import Nothing, StaffAction
 from web.routes import KeyRule, Reply, Route, Who
@@ -71,7 +72,7 @@ async def operation_of(call: Call, row: Row) -> answers.OperationOut:
 async def ask_audit(call: Call) -> Reply:
     """Ask for the sealed rows of a span, in the order of the chain."""
     body: AuditExport = call.body
-    if not body.since < body.until <= body.since + audit_chain.EXPORT_SPAN_MAX:
+    if not timedelta(0) < body.until - body.since <= audit_chain.EXPORT_SPAN_MAX:
         message = "Give at most 400 days, the beginning first."
         entry = {"field": "/from", "code": "span", "message": message}
         raise ValidationFailed(message, errors=[entry])
@@ -106,7 +107,7 @@ async def read_audit(call: Call) -> Reply:
         " AND ($6::timestamptz IS NULL OR a.at < $6)"
         " AND ($7::bigint IS NULL OR a.id < $7) ORDER BY a.id DESC LIMIT $8",
         query.actor,
-        query.subject,
+        findable(query.subject),
         query.action,
         query.escrow_id,
         query.since,

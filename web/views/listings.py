@@ -1,6 +1,5 @@
 """Listings: put up, found, read, changed, watched, reported."""
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from bloxtr8.market.search import Place, Slice, Wanted
 from bloxtr8.store import database
 from web import pages, trading, trading_present
 from web.call import Call
+from web.fields import findable
 from web.limits import RateClass
 from web.requests import Nothing
 from web.routes import KeyRule, Reply, Route, Who
@@ -41,10 +41,8 @@ async def list_listings(call: Call) -> Reply:
     if query.status is not None and viewer.user_id is None:
         raise Unauthenticated
     chosen = query.model_dump(exclude={"limit", "cursor", "sort", "guild_id", "seller_id"})
+    chosen["q"] = findable(query.q)
     wanted = Wanted(**chosen, guild_id=_uuid(query.guild_id), seller_id=_uuid(query.seller_id))
-    if wanted.q is not None:
-        # A NUL cannot be part of a text in the database, nor of any listing.
-        wanted = replace(wanted, q=wanted.q.replace("\0", " "))
     part = Slice(query.sort, query.limit + 1, _position(call, query))
     await trading.learn_membership(call, wanted.guild_id)
     rows = await search.listings(viewer.user_id, wanted, part, call.now)

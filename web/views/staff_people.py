@@ -15,6 +15,7 @@ from bloxtr8.store.database import Transaction, run_in_transaction
 from web import pages, people, people_answers, submission
 from web.actors import actor_of
 from web.call import Call
+from web.fields import findable
 from web.limits import RateClass
 from web.people_requests import ManualVerification, Note, Role, UserList
 from web.requests import StaffAction
@@ -39,7 +40,7 @@ async def list_users(call: Call) -> Reply:
             " FROM accounts a WHERE a.user_id = u.id AND a.external_id = $1))"
             " AND ($2::timestamptz IS NULL OR (u.created_at, u.id) < ($2, $3::uuid))"
             " ORDER BY u.created_at DESC, u.id DESC LIMIT $4",
-            query.q,
+            findable(query.q),
             *pages.moment_position(call),
             query.limit + 1,
         )

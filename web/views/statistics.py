@@ -11,7 +11,7 @@ from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
 from web import trading, trading_present
 from web.call import Call
-from web.fields import money
+from web.fields import findable, money
 from web.routes import Reply, Route, Who
 from web.trading_answers import BandStats, GuildStats, MyStats, PublicStats
 from web.trading_requests import StatsPeriod, StatsSpan
@@ -81,7 +81,7 @@ async def _guild(tx: Transaction, call: Call, viewer: trading_present.Viewer) ->
         "SELECT g.id FROM guilds g LEFT JOIN guild_members m ON m.guild_id = g.id"
         " AND m.user_id = $2 AND m.is_admin AND m.checked_at > $3"
         " WHERE g.discord_id = $1 AND ($4 OR m.user_id IS NOT NULL)",
-        call.parameter("discord_id"),
+        findable(call.parameter("discord_id")),
         viewer.user_id,
         call.now - clocks.MEMBERSHIP.length,
         viewer.staff,

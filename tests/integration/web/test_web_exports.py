@@ -150,3 +150,10 @@ async def test_an_export_is_tried_again_and_given_up(world: World) -> None:
     someone = await world.again(someone)
     found = await (await world.get(f"/api/v1/operations/{operation['id']}", someone)).json()
     assert (found["status"], found["result"]) == ("STALLED", None)
+
+
+async def test_a_span_at_the_end_of_the_calendar(world: World) -> None:
+    admin = await world.person(StaffRole.ADMIN)
+    body = {"from": "9998-12-30T00:00:00Z", "to": "9998-12-31T00:00:00Z", "reason": REASON}
+    answer = await world.post(f"{AUDIT}/exports", admin, body)
+    assert answer.status == 202, await answer.text()
