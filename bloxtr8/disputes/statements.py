@@ -24,6 +24,7 @@ from bloxtr8.store.database import Transaction
 
 STATEMENTS_MAX = 20
 QUESTIONS_MAX = 50
+_SHOWN_MAX = 200
 Row = dict[str, Any]
 
 
@@ -33,6 +34,20 @@ class Statement:
 
     text: str
     question_id: UUID | None = None
+
+
+async def of_escrow(tx: Transaction, escrow_id: UUID) -> list[Row]:
+    """Return what was said in a trade, in order: of each side and of staff the last 200.
+
+    However much one side says, nobody else's words go out of sight.
+    """
+    return await tx.fetch(
+        "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY side"
+        "  ORDER BY created_at DESC, id DESC) AS place FROM dispute_evidence"
+        "  WHERE escrow_id = $1) said WHERE place <= $2 ORDER BY created_at, id",
+        escrow_id,
+        _SHOWN_MAX,
+    )
 
 
 async def state(

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from bloxtr8.disputes import files
+from bloxtr8.disputes import files, statements
 from bloxtr8.errors import (
     AmountOutOfRange,
     DisputeExists,
@@ -25,8 +25,6 @@ from web.routes import Reply, Route, Who
 from web.submission import submit
 from web.texts import Text
 from web.views.trade import money_route, with_text
-
-_STATEMENTS_MAX = 200
 
 
 async def open_dispute(call: Call) -> Reply:
@@ -63,11 +61,7 @@ async def read_dispute(call: Call) -> Reply:
         )
         if row is None:
             raise NotFound
-        said = await tx.fetch(
-            "SELECT * FROM dispute_evidence WHERE escrow_id = $1 ORDER BY created_at, id LIMIT $2",
-            escrow_id,
-            _STATEMENTS_MAX,
-        )
+        said = await statements.of_escrow(tx, UUID(escrow_id))
         shown = await files.of_escrow(tx, UUID(escrow_id))
         proposed = await settlements.of_escrow(tx, call.trade.escrow)
     return Reply(_dispute(call, row, said, shown, proposed))

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from bloxtr8.disputes import files
+from bloxtr8.disputes import files, statements
 from bloxtr8.store import database
 from bloxtr8.store.database import Transaction
 from web import answers, operations, people
@@ -91,8 +91,10 @@ async def read(call: Call) -> Reply:
 
 
 async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> StaffCase:
-    def rows(sql: str) -> Any:
-        return tx.fetch(f"{sql} LIMIT {_ROWS_MAX}", escrow_id)
+    def rows(sql: str, order: str) -> Any:
+        """Return the last rows: however many there are, what is new is among them."""
+        last = f"{sql} ORDER BY {order} DESC LIMIT {_ROWS_MAX}"
+        return tx.fetch(f"SELECT * FROM ({last}) shown ORDER BY {order}", escrow_id)  # noqa: S608
 
     return StaffCase(
         **{name: getattr(escrow, name) for name in answers.EscrowOut.model_fields},
@@ -107,12 +109,12 @@ async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> 
         ],
         commands=[
             operations.render(row)
-            for row in await rows("SELECT * FROM operations WHERE escrow_id = $1 ORDER BY id")
+            for row in await rows("SELECT * FROM operations WHERE escrow_id = $1", "id")
         ],
         payments=[
             _payment(row)
             for row in await rows(
-                "SELECT * FROM payment_operations WHERE escrow_id = $1 ORDER BY requested_at"
+                "SELECT * FROM payment_operations WHERE escrow_id = $1", "requested_at"
             )
         ],
         screenings=[
@@ -122,26 +124,23 @@ async def _case(tx: Transaction, escrow_id: UUID, escrow: answers.EscrowOut) -> 
                 " WHERE address IN (SELECT lower(d->'transfer'->>'sender') FROM deposit_accounts a,"
                 " jsonb_array_elements(a.deposits) d WHERE a.escrow_id = $1"
                 " UNION SELECT lower(destination) FROM payment_operations"
-                " WHERE escrow_id = $1) ORDER BY asked_at"
+                " WHERE escrow_id = $1)",
+                "asked_at",
             )
         ],
         entries=[
             _line(row)
             for row in await rows(
-                "SELECT occurred_at, transaction_id, kind, account, currency, amount_minor"
-                " FROM ledger_entries WHERE escrow_id = $1 ORDER BY id"
+                "SELECT id, occurred_at, transaction_id, kind, account, currency, amount_minor"
+                " FROM ledger_entries WHERE escrow_id = $1",
+                "id",
             )
         ],
         disputes=[
             _dispute(row)
-            for row in await rows("SELECT * FROM disputes WHERE escrow_id = $1 ORDER BY opened_at")
+            for row in await rows("SELECT * FROM disputes WHERE escrow_id = $1", "opened_at")
         ],
-        statements=[
-            statement_out(row)
-            for row in await rows(
-                "SELECT * FROM dispute_evidence WHERE escrow_id = $1 ORDER BY created_at, id"
-            )
-        ],
+        statements=[statement_out(row) for row in await statements.of_escrow(tx, escrow_id)],
         evidence=[evidence_out(row) for row in await files.of_escrow(tx, escrow_id)],
     )
 
