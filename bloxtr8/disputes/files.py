@@ -169,6 +169,8 @@ async def _reserve(
     about: About,
     now: datetime,
 ) -> list[Row]:
+    # Held before the trade, so that what somebody sends in several is counted one by one.
+    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
     trade = await sides.lock(tx, actor, escrow_id)
     trade.require_state(*STATES)
     earlier = await tx.fetch(

@@ -1,9 +1,14 @@
 """One side that says, sends or asks for much: what others said stays in sight, limits hold."""
 
+import asyncio
 from datetime import timedelta
 
+import pytest
+
 from bloxtr8.access import StaffRole
+from bloxtr8.disputes import files
 from bloxtr8.store import database
+from tests.integration.web.test_web_disputes import PNG, send
 from tests.integration.web.world import REASON, STATEMENT, Trade, World, accepted
 
 _MANY = 250
@@ -64,3 +69,13 @@ async def test_staff_see_the_last_of_many_commands(world: World) -> None:
     seen = await (await world.get(trade.staff_path, staff)).json()
     assert len(seen["commands"]) == 200
     assert seen["commands"][-1]["id"] == world.commands[-1].metadata.message_id
+
+
+async def test_a_days_bytes_are_counted_over_all_trades_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "DAY_BYTES_MAX", len(PNG))
+    buyer = await world.person()
+    trades = [await world.held(buyer=buyer) for _ in range(4)]
+    sent = await asyncio.gather(*(send(world, trade, buyer, PNG) for trade in trades))
+    assert sorted(answer.status for answer in sent) == [201] + [413] * 3
