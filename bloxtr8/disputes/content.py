@@ -15,6 +15,9 @@ _HEAD_BYTES = 16
 _MP4_BRANDS = frozenset(
     {b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"dash"}
 )
+# Text that a browser would run, under whatever name it is opened later.
+_BEFORE_TEXT = codecs.BOM_UTF8 + b" \t\r\n"
+_MARKUP = (b"<!doctype", b"<html", b"<svg", b"<?xml", b"<script")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 EXTENSIONS = {
     "image/png": "png",
@@ -60,7 +63,8 @@ class Intake:
     def finish(self) -> Upload:
         """Return the file; raises EvidenceRejected for what is no kind of evidence."""
         content_type = type_of(self._head)
-        if content_type is None and self._text is not None and self._text.ends():
+        plain = not self._head.lstrip(_BEFORE_TEXT).lower().startswith(_MARKUP)
+        if content_type is None and plain and self._text is not None and self._text.ends():
             content_type = "text/plain"
         if content_type is None or not self._size:
             raise EvidenceRejected

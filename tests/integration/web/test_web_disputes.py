@@ -97,6 +97,8 @@ async def test_files_of_a_side_are_shown_to_both_and_to_staff_only(world: World)
     [
         b"MZ\x90\x00 a program",
         b"<svg>\x00</svg>",
+        b" <svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+        b"<!DOCTYPE html><p>What was agreed",
         b"\x89PNG\r\n\x1a\nnot really",
         b"",
         "ungültig".encode("latin-1"),
