@@ -24,11 +24,13 @@ Effect = Callable[[Transaction, Actor, UUID, datetime], Awaitable[None]]
 
 # Trades that are read, and held, at once.
 _BATCH = 1_000
+# Of a contract that came into force a moment ago the escrow may be made and not mirrored yet.
 _OPEN_SALES = """
-SELECT id FROM escrows
-WHERE seller_id = $1 AND ended_at IS NULL AND hold_kind IS NULL
-  AND ($2::uuid IS NULL OR id > $2::uuid)
-ORDER BY id LIMIT $3
+SELECT id FROM (
+  SELECT id FROM escrows WHERE seller_id = $1 AND ended_at IS NULL AND hold_kind IS NULL
+  UNION ALL SELECT c.escrow_id FROM contracts c LEFT JOIN escrows e ON e.id = c.escrow_id
+  WHERE c.seller_id = $1 AND c.status = 'EXECUTED' AND e.id IS NULL
+) sales WHERE $2::uuid IS NULL OR id > $2::uuid ORDER BY id LIMIT $3
 """
 
 

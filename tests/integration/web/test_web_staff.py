@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bloxtr8.access import StaffRole
+from bloxtr8.messaging.topics import ESCROW_COMMANDS
 from bloxtr8.store import database
 from bloxtr8.store.database import to_json
 from proto.bloxtr8.common.v1 import common_pb2 as common
@@ -280,3 +281,12 @@ async def test_who_may_not_do_it_alone_does_not_decide_about_it(world: World) ->
         await problem(await world.post(f"{path}/{decision}", moderator, body), 403, "forbidden")
     rejected = await world.post(f"{path}/reject", second, body)
     assert (await rejected.json())["status"] == "REJECTED"
+
+
+async def test_freezing_holds_a_sale_that_the_mirror_does_not_know_yet(world: World) -> None:
+    admin, seller = await world.person(StaffRole.ADMIN), await world.person()
+    trade = await world.signed(seller=seller)
+    path = f"/api/v1/staff/users/{seller.id}/freeze"
+    assert (await world.post(path, admin, {"reason": REASON})).status == 200
+    held = await database.fetch("SELECT key FROM outbox WHERE topic = $1", ESCROW_COMMANDS.name)
+    assert [row["key"] for row in held] == [trade.escrow_id]
