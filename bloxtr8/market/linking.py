@@ -10,6 +10,7 @@ from bloxtr8.access.tokens import TokenKeys
 from bloxtr8.clock import Clock
 from bloxtr8.errors import (
     Bloxtr8Error,
+    LimitReached,
     OauthExchangeFailed,
     OauthStateInvalid,
     SessionRevoked,
@@ -30,6 +31,8 @@ from proto.bloxtr8.market.v1 import market_pb2 as market
 DONE = "/link/done"
 _CLAIM_DUE = timedelta(hours=72)
 _CLAIM_PRIORITY = 50
+# Whoever could claim more would bury what else waits for staff.
+_CLAIMS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +230,20 @@ async def claim_account(
 ) -> bool:
     """Ask staff to look at who a linked Roblox account belongs to; false when it is open already.
 
-    The text is on the task's audit row.
+    The text is on the task's audit row. Raises LimitReached.
     """
     subject = f"{actor.id}:{roblox_id}"
+    # The user's row is held while what they have open is counted.
+    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    others: int = await tx.fetchval(
+        "SELECT count(*) FROM staff_tasks WHERE kind = 'LINK_CLAIM' AND status <> 'CLOSED'"
+        " AND starts_with(subject_id, $1) AND subject_id <> $2",
+        f"{actor.id}:",
+        subject,
+    )
+    if others >= _CLAIMS_MAX:
+        message = f"You may have {_CLAIMS_MAX} accounts looked at at once."
+        raise LimitReached(message, limit=_CLAIMS_MAX)
     opened = await tx.execute(
         "INSERT INTO staff_tasks (id, kind, subject_type, subject_id, priority, due_at,"
         " created_at, updated_at) VALUES ($1, 'LINK_CLAIM', 'roblox_account', $2, $3, $4, $5, $5)"

@@ -127,6 +127,19 @@ async def test_closing_erases_what_is_personal(people: People) -> None:
     assert (await people.said())[-1] == "user_closed"
 
 
+async def test_claims_to_accounts_do_not_bury_the_queue(people: People) -> None:
+    browser = await people.signed_in()
+    text = "This account has always been mine."
+    claims = [{"roblox_id": str(9000 + number), "text": text} for number in range(6)]
+    for claim in claims[:5]:
+        assert (await browser.post("/api/v1/me/link-claims", claim)).status == 202
+    refused = await browser.post("/api/v1/me/link-claims", claims[5])
+    assert (await problem(refused, 409, "limit_reached"))["limit"] == 5
+    assert (await browser.post("/api/v1/me/link-claims", claims[0])).status == 200
+    other = await people.signed_in()
+    assert (await other.post("/api/v1/me/link-claims", claims[5])).status == 202
+
+
 async def test_freezing_stops_everything_but_reading(people: People) -> None:
     browser, admin = await people.linked(7001), await people.staff()
     await browser.consent()
