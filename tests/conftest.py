@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -21,6 +22,16 @@ from bloxtr8.dev.postgres import EmbeddedPostgres
 from bloxtr8.dev.schema import migrate_database
 from bloxtr8.sandbox.objects import ObjectStandIn
 from bloxtr8.store import database
+
+# The same examples in each run, and no verdict on how long one took: that is the machine's.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
