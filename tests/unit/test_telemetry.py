@@ -44,7 +44,9 @@ class Written:
 
     @property
     def lines(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        """What the test itself has logged: others may say something at any time."""
+        lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [line for line in lines if line["logger"] in ("test", "standard")]
 
 
 def _assert_clean(text: str) -> None:
