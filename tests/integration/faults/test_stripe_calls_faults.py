@@ -26,6 +26,7 @@ from bloxtr8.sandbox.stripe.control import add_account
 from bloxtr8.sandbox.stripe.resources import create_intent, create_transfer
 from bloxtr8.sandbox.stripe.server import StripeStandIn
 from tests.integration.faults.chance import Chance
+from tests.integration.faults.loop import run_timeless
 from tests.integration.faults.modes import MODES, SEED, Mode
 from tests.integration.faults.stripe import limits_of
 from tests.integration.payments_bench import NOW, SELLER
@@ -104,7 +105,11 @@ async def _refunded(rail: StripeRail, operation: Operation, clock: ManualClock) 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", _SPOILING, ids=str)
-async def test_refunds_after_the_payout(mode: Mode) -> None:
+def test_refunds_after_the_payout(mode: Mode) -> None:
+    run_timeless(_refunds_after_the_payout(mode))
+
+
+async def _refunds_after_the_payout(mode: Mode) -> None:
     print(f"refunds {mode}, seed {SEED}")
     async with calls(mode) as made:
         refunds = [made.paid_out(number) for number in range(mode.runs)]
@@ -122,7 +127,11 @@ async def test_refunds_after_the_payout(mode: Mode) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", _SPOILING, ids=str)
-async def test_accounts_are_made_once(mode: Mode) -> None:
+def test_accounts_are_made_once(mode: Mode) -> None:
+    run_timeless(_accounts_are_made_once(mode))
+
+
+async def _accounts_are_made_once(mode: Mode) -> None:
     print(f"accounts {mode}, seed {SEED}")
     async with calls(mode) as made:
         before = len(made.stripe.world.all("account"))
@@ -132,7 +141,7 @@ async def test_accounts_are_made_once(mode: Mode) -> None:
         pause = timedelta(hours=1) if mode.fault is Fault.ERROR_AFTER else _PAUSE
 
         async def account(user_id: str) -> str | None:
-            for _ in range(10):
+            for _ in range(_TRIES_MAX):
                 try:
                     return await made.accounts.create(user_id)
                 except UpstreamUnavailable:
