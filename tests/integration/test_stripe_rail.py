@@ -19,7 +19,9 @@ from bloxtr8.sandbox.stripe.control import add_account
 from bloxtr8.sandbox.stripe.server import StripeStandIn
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-QUICK = CallLimits(connect_s=1, total_s=0.4, tries=3, pause_first_s=0.01, pause_max_s=0.02)
+PATIENT = CallLimits(connect_s=10, total_s=10, tries=3, pause_first_s=0.01, pause_max_s=0.02)
+# For answers that do not come. On a busy machine one that comes may be too late for it, too.
+HASTY = replace(PATIENT, total_s=0.4)
 AFTER = [Fault.TIMEOUT_AFTER, Fault.DISCONNECT_AFTER, Fault.ERROR_AFTER, Fault.GARBAGE]
 BEFORE = [Fault.TIMEOUT_BEFORE, Fault.DISCONNECT_BEFORE, Fault.ERROR_BEFORE]
 SELLER = "acct_seller1"
@@ -42,7 +44,15 @@ async def stripe(clock: ManualClock) -> AsyncIterator[StripeStandIn]:
 @pytest.fixture
 async def rail(stripe: StripeStandIn, clock: ManualClock) -> AsyncIterator[StripeRail]:
     settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr(stripe.api_key))
-    adapter = StripeRail(settings, clock, QUICK)
+    adapter = StripeRail(settings, clock, PATIENT)
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+async def hasty(stripe: StripeStandIn, clock: ManualClock) -> AsyncIterator[StripeRail]:
+    settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr(stripe.api_key))
+    adapter = StripeRail(settings, clock, HASTY)
     yield adapter
     await adapter.close()
 
@@ -96,11 +106,11 @@ async def test_a_payment_is_read_with_its_fee_and_metadata(
 
 @pytest.mark.parametrize("fault", AFTER + BEFORE)
 async def test_a_payout_in_trouble_is_one_transfer(
-    rail: StripeRail, stripe: StripeStandIn, fault: Fault
+    rail: StripeRail, hasty: StripeRail, stripe: StripeStandIn, fault: Fault
 ) -> None:
     payout = payout_of(await paid(rail, stripe))
     stripe.faults.add(FaultRule("POST /v1/transfers", fault, times=2))
-    outcome: Outcome = await rail.payout(payout)
+    outcome: Outcome = await hasty.payout(payout)
     if not isinstance(outcome, Confirmed):
         assert isinstance(outcome, Unknown)
         outcome = await rail.look_up(payout)
@@ -113,11 +123,11 @@ async def test_a_payout_in_trouble_is_one_transfer(
 
 @pytest.mark.parametrize("fault", AFTER + BEFORE)
 async def test_a_refund_in_trouble_is_one_refund(
-    rail: StripeRail, stripe: StripeStandIn, fault: Fault
+    rail: StripeRail, hasty: StripeRail, stripe: StripeStandIn, fault: Fault
 ) -> None:
     refund = operation(Kind.REFUND, payment_ref=(await paid(rail, stripe)).ref)
     stripe.faults.add(FaultRule("POST /v1/refunds", fault, times=3))
-    outcome: Outcome = await rail.refund(refund)
+    outcome: Outcome = await hasty.refund(refund)
     if not isinstance(outcome, Confirmed):
         outcome = await rail.look_up(refund)
     if isinstance(outcome, Absent):
@@ -179,13 +189,13 @@ async def test_cancelling_too_late_shows_the_payment(
 
 
 async def test_a_refund_after_the_payout_takes_the_transfer_back_first(
-    rail: StripeRail, stripe: StripeStandIn
+    rail: StripeRail, hasty: StripeRail, stripe: StripeStandIn
 ) -> None:
     found = await paid(rail, stripe)
     assert isinstance(await rail.payout(payout_of(found)), Confirmed)
     stripe.faults.add(FaultRule("POST /v1/transfers/*/reversals", Fault.TIMEOUT_AFTER))
     refund = operation(Kind.REFUND, payment_ref=found.ref)
-    assert isinstance(await rail.refund(refund), Confirmed)
+    assert isinstance(await hasty.refund(refund), Confirmed)
     (transfer,) = stripe.world.objects["transfer"].values()
     assert transfer["amount_reversed"] == 9_950
     assert len(stripe.world.objects["transfer_reversal"]) == 1
@@ -226,11 +236,11 @@ async def test_the_look_up_reads_every_page(rail: StripeRail, stripe: StripeStan
 
 
 async def test_an_intent_is_found_again_by_its_operation(
-    rail: StripeRail, stripe: StripeStandIn
+    rail: StripeRail, hasty: StripeRail, stripe: StripeStandIn
 ) -> None:
     assert isinstance(await rail.look_up(operation(Kind.INTENT)), Absent)
     stripe.faults.add(FaultRule("POST /v1/payment_intents", Fault.TIMEOUT_AFTER, times=3))
-    assert isinstance(await rail.create_intent(operation(Kind.INTENT)), Instrument | Unknown)
+    assert isinstance(await hasty.create_intent(operation(Kind.INTENT)), Instrument | Unknown)
     found = await rail.look_up(operation(Kind.INTENT))
     assert isinstance(found, Instrument)
     assert list(stripe.world.objects["payment_intent"]) == [found.ref]
@@ -253,7 +263,7 @@ async def test_wrong_credentials_are_our_trouble_not_a_failure(
     stripe: StripeStandIn, clock: ManualClock
 ) -> None:
     settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr("sk_test_wrong"))
-    adapter = StripeRail(settings, clock, QUICK)
+    adapter = StripeRail(settings, clock, PATIENT)
     outcome = await adapter.create_intent(operation(Kind.INTENT))
     await adapter.close()
     assert isinstance(outcome, Unknown)
@@ -261,7 +271,7 @@ async def test_wrong_credentials_are_our_trouble_not_a_failure(
 
 async def test_nobody_listening_is_unknown(clock: ManualClock) -> None:
     settings = StripeSettings(api_base="http://127.0.0.1:9", api_key=SecretStr("sk_test_x"))
-    adapter = StripeRail(settings, clock, QUICK)
+    adapter = StripeRail(settings, clock, PATIENT)
     outcome = await adapter.create_intent(operation(Kind.INTENT))
     await adapter.close()
     assert isinstance(outcome, Unknown)
