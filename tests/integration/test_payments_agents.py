@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 
 from agents import outbox, payments, webhooks
@@ -108,7 +107,6 @@ async def started(settings: Settings) -> AsyncIterator[Payments]:
         await stripe.stop()
 
 
-@pytest.mark.timeout(180)
 async def test_from_an_order_to_money_and_a_chargeback(settings: Settings) -> None:
     async with started(settings) as agents:
         world = agents.stripe.world
@@ -148,7 +146,6 @@ async def test_from_an_order_to_money_and_a_chargeback(settings: Settings) -> No
         await until_true(all_ended)
 
 
-@pytest.mark.timeout(180)
 async def test_calls_without_an_escrow_accounts_and_nonsense(settings: Settings) -> None:
     async with started(settings) as agents:
         await _insert_seller(SELLER)

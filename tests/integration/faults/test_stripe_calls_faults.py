@@ -103,7 +103,6 @@ async def _refunded(rail: StripeRail, operation: Operation, clock: ManualClock) 
     raise AssertionError(f"{operation.operation_id} never ends: {outcome}")
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", _SPOILING, ids=str)
 def test_refunds_after_the_payout(mode: Mode) -> None:
     run_timeless(_refunds_after_the_payout(mode))
@@ -125,7 +124,6 @@ async def _refunds_after_the_payout(mode: Mode) -> None:
         assert made.plan.hits["POST /v1/transfers/*/reversals"] > 0
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", _SPOILING, ids=str)
 def test_accounts_are_made_once(mode: Mode) -> None:
     run_timeless(_accounts_are_made_once(mode))
