@@ -231,7 +231,7 @@ class Log:
         """Return what is taken, in order, until nothing more comes."""
         taken: list[int] = []
         silent = 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while silent < 5:
                 came = [m.offset async for _, m in self.consumer.getmany(1.0)]
                 silent = 0 if came or self.stale else silent + 1
