@@ -141,6 +141,28 @@ async def test_a_provider_that_is_away_is_reported_and_asked_again(desk: Desk) -
     assert await _reported() == 0
 
 
+async def test_a_defect_of_ours_is_reported_and_waits_too(desk: Desk) -> None:
+    await desk.trade()
+    desk.bench.clock.advance(timedelta(hours=1))
+    # As a release does that no longer knows a kind of which the table still has rows.
+    async with database.transaction() as tx:
+        await tx.execute(
+            "ALTER TABLE payment_operations DROP CONSTRAINT payment_operations_kind_known"
+        )
+        await tx.execute(
+            "UPDATE payment_operations SET kind = 'BARTER', status = 'SENT', finished_at = NULL,"
+            " lease_until = NULL, sent_at = requested_at"
+        )
+    for minutes in (0, 5, 10):
+        desk.bench.clock.advance(timedelta(minutes=minutes))
+        with pytest.raises(ValueError, match="BARTER"):
+            await desk.scheduler.tick()
+        assert await desk.scheduler.tick() == [], "not at once"
+    (run,) = await runs(HOURLY)
+    assert (run["status"], run["attempts"]) == ("FAILED", 3)
+    assert await _reported() == 1
+
+
 async def _reported() -> int:
     rows = await database.fetch(
         "SELECT FROM staff_tasks WHERE subject_type = 'reconciliation' AND status = 'OPEN'"
@@ -158,7 +180,7 @@ async def test_a_run_whose_worker_died_is_done_by_another(desk: Desk) -> None:
     async def began() -> bool:
         return bool(await runs(HOURLY))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await began():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     stopped.cancel()

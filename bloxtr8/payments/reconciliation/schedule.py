@@ -158,6 +158,11 @@ class Scheduler:
             error = silent if report.silent else None
         except ProviderSilent as failure:
             covered, error = None, failure
+        except Exception as failure:
+            if not database.is_transient(failure):
+                # A defect of ours: told like a provider's silence, not hidden in a log.
+                await self._end(run, None, report, failure)
+            raise
         await self._end(run, None if error else covered, report, error)
         return error
 

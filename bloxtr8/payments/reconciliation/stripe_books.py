@@ -91,10 +91,13 @@ class StripeBooks:
     async def balance(self) -> dict[str, int]:
         answer = await self._ask("balance_retrieve", self._v1.balance.retrieve_async)
         total: dict[str, int] = {}
-        for part in ("available", "pending"):
-            for entry in answer.get(part) or []:
-                currency = objects.currency(entry)
-                total[currency] = total.get(currency, 0) + _signed(entry, "amount")
+        try:
+            for part in ("available", "pending"):
+                for entry in _objects(answer.get(part) or []):
+                    currency = objects.currency(entry)
+                    total[currency] = total.get(currency, 0) + _signed(entry, "amount")
+        except BadObject as error:
+            raise ProviderSilent(f"Stripe: {error}") from None
         return total
 
     async def _intent(self, ref: str) -> JSON:
@@ -113,13 +116,15 @@ class StripeBooks:
         params = {**params, "limit": _PAGE}
         for _ in range(_PAGES_MAX):
             page = await self._ask(name, lambda: listed(params))  # noqa: B023 - awaited at once
-            entries = page.get("data")
-            if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-                raise ProviderSilent(f"Stripe: {name} is not a list of objects")
+            try:
+                entries = _objects(page.get("data"))
+                last = objects.text(entries[-1], "id") if entries else ""
+            except BadObject as error:
+                raise ProviderSilent(f"Stripe: {name}: {error}") from None
             yield entries
-            if not page.get("has_more") or not entries:
+            if not page.get("has_more") or not last:
                 return
-            params = {**params, "starting_after": objects.text(entries[-1], "id")}
+            params = {**params, "starting_after": last}
         raise ProviderSilent(f"Stripe: {name} does not end")
 
     async def _ask(self, name: str, call: Callable[[], Awaitable[Any]]) -> JSON:
@@ -139,8 +144,18 @@ def _span(since: datetime | None, until: datetime) -> JSON:
     return span
 
 
+def _objects(value: object) -> list[JSON]:
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise BadObject("not a list of objects")
+    return value
+
+
 def _at(source: JSON) -> datetime:
-    return datetime.fromtimestamp(objects.minor(source, "created"), UTC)
+    seconds = objects.minor(source, "created")
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadObject("created is not a time") from None
 
 
 def _signed(source: JSON, name: str) -> int:
