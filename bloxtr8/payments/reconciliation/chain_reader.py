@@ -10,7 +10,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from bloxtr8.payments.reconciliation.model import ProviderSilent
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Head, Receipt, TransferLog
+from bloxtr8.payments.usdc.chain import (
+    Chain,
+    ChainUnavailable,
+    Head,
+    Receipt,
+    TooMuch,
+    TransferLog,
+)
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.proofs import Prover, Verdict
 
@@ -78,7 +85,7 @@ class ChainReader:
         """Give the transfers of USDC from or to one of `addresses`, some blocks at a time."""
         for start in range(first, last + 1, self._log_blocks):
             end = min(last, start + self._log_blocks - 1)
-            hashes = await self._ask(self._chain.transfers_by(self._usdc, addresses, start, end))
+            hashes = await self._ask(self._moving(addresses, start, end))
             page: list[TransferLog] = []
             for tx_hash in hashes:
                 page += [
@@ -98,6 +105,19 @@ class ChainReader:
             else:
                 high = middle
         return low
+
+    async def _moving(self, addresses: Sequence[str], first: int, last: int) -> list[str]:
+        """Ask for fewer blocks at once until the node answers: anybody can send anybody dust."""
+        try:
+            return await self._chain.transfers_by(self._usdc, addresses, first, last)
+        except TooMuch:
+            if first == last:
+                raise
+        middle = (first + last) // 2
+        return [
+            *await self._moving(addresses, first, middle),
+            *await self._moving(addresses, middle + 1, last),
+        ]
 
     async def _receipt(self, tx_hash: str) -> Receipt | None:
         return await self._ask(self._chain.receipt(tx_hash))

@@ -182,7 +182,10 @@ class Chain:
     async def transfers_by(
         self, token: str, addresses: Sequence[str], first: int, last: int
     ) -> list[str]:
-        """Return the transactions with transfers of `token` from or to one of `addresses`."""
+        """Return the transactions with transfers of `token` from or to one of `addresses`.
+
+        Raises TooMuch.
+        """
         some = [_topic(entry) for entry in addresses]
         found: set[tuple[int, str]] = set()
         for topics in ([HexStr(TRANSFER_TOPIC), some], [HexStr(TRANSFER_TOPIC), None, some]):
@@ -192,9 +195,9 @@ class Chain:
                 "address": _checksum(token),
                 "topics": topics,
             }
-            logs = await self._ask(self._eth.get_logs(wanted))
+            logs = await self._ask(self._eth.get_logs(wanted), limited=True)
             if len(logs) > _LOGS_MAX:
-                raise ChainUnavailable("more logs than anybody can read")
+                raise TooMuch("more logs than anybody can read")
             places = [_read(_log_place, entry) for entry in logs if not entry.get("removed")]
             found |= {(number, tx_hash) for tx_hash, number in places}
         return [tx_hash for _, tx_hash in sorted(found)]
