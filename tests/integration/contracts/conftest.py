@@ -25,7 +25,7 @@ def connections() -> int:
 
 @pytest.fixture
 async def renderer() -> AsyncIterator[Renderer]:
-    made = Renderer()
+    made = Renderer(seconds_max=60.0)
     yield made
     await made.close()
 

@@ -1,8 +1,9 @@
 """Making documents while things break: the file store, the drawing, the process."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from agents.contracts import ContractsAgent
 from bloxtr8.config import S3Settings
 from bloxtr8.contracts.desk import Desk
+from bloxtr8.contracts.paper import pdf
 from bloxtr8.contracts.paper.renderer import Renderer
 from bloxtr8.contracts.paper.sheet import NotDrawn
 from bloxtr8.contracts.paper.wordings import TemplateChanged
@@ -36,7 +38,7 @@ MINUTE = timedelta(minutes=1)
 async def _store(world: ContractWorld, s3: S3Settings) -> AsyncIterator[tuple[Desk, Vault]]:
     objects = ObjectStore(s3)
     vault = Vault(objects, world.clock)
-    renderer = Renderer()
+    renderer = Renderer(seconds_max=60.0)
     try:
         yield Desk(world.place, vault, renderer, "https://bloxtr8.example"), vault
     finally:
@@ -245,7 +247,7 @@ async def test_a_worker_makes_what_is_due_by_itself(world: ContractWorld) -> Non
     deal = await world.agreed()
     running = asyncio.create_task(world.desk.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await _made(world, deal)
             late = await world.agreed()
             world.desk.nudge()
@@ -256,27 +258,39 @@ async def test_a_worker_makes_what_is_due_by_itself(world: ContractWorld) -> Non
     assert templates == [{"version": "v1"}]
 
 
+@pytest.fixture
+def _uncollected() -> Iterator[None]:
+    """Nothing of the tests before is tidied up while work is measured."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_uncollected")
 async def test_the_event_loop_goes_on_while_a_document_is_drawn(renderer: Renderer) -> None:
     await renderer.draw(sheet())
     long = sheet(conditions="漢字かな交じり文。" * 600)
-    pauses: list[float] = []
+    stretches: list[float] = []
 
     async def tick() -> None:
-        last = time.monotonic()
+        last = time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.monotonic()
-            pauses.append(now - last)
+            now = time.thread_time()
+            stretches.append(now - last)
             last = now
 
     ticking = asyncio.create_task(tick())
-    started = time.monotonic()
     await renderer.draw(long)
-    took = time.monotonic() - started
     ticking.cancel()
-    # Drawing in this loop would be one pause of nearly all the time that it took.
-    assert len(pauses) > 10
-    assert max(pauses) < took / 2
+    pdf.draw(sheet())
+    before = time.thread_time()
+    pdf.draw(long)
+    work = time.thread_time() - before
+    # Work, not time: a busy machine may keep this loop waiting, but drawing in it would be one
+    # stretch of nearly all the work there is.
+    assert len(stretches) > 10
+    assert max(stretches) < work / 2
 
 
 async def test_a_drawing_that_hangs_or_dies_is_replaced() -> None:
@@ -285,12 +299,12 @@ async def test_a_drawing_that_hangs_or_dies_is_replaced() -> None:
         # Nobody starts a process and loads typefaces in ten milliseconds.
         with pytest.raises(NotDrawn, match="TimeoutError"):
             await renderer.draw(sheet())
-        renderer._seconds_max = 30.0
+        renderer._seconds_max = 60.0
         first = await renderer.draw(sheet())
         assert renderer._pool is not None
         (child,) = renderer._pool._processes.values()
         child.kill()
-        child.join(5)
+        child.join(60)
         with pytest.raises(NotDrawn, match="BrokenProcessPool"):
             await renderer.draw(sheet())
         assert await renderer.draw(sheet()) == first

@@ -34,7 +34,7 @@ def _usd(minor: int) -> dict[str, Any]:
 
 @pytest.fixture
 async def renderer() -> AsyncIterator[Renderer]:
-    made = Renderer()
+    made = Renderer(seconds_max=60.0)
     yield made
     await made.close()
 
