@@ -81,14 +81,14 @@ async def test_roles_are_given_at_the_time_of_the_settings_clock(
 )
 async def test_what_is_refused(dsn: str, arguments: tuple[str, ...]) -> None:
     assert (await _run("staff", *arguments)).exit_code != 0
-    assert (await _run("staff", "list")).output == ""
+    assert (await _run("staff", "list")).stdout == ""
 
 
 async def test_the_log_is_checked_and_taken_out(dsn: str) -> None:
-    found = json.loads((await _run("audit", "verify", "--json")).output)
+    found = json.loads((await _run("audit", "verify", "--json")).stdout)
     assert (found["ok"], found["checked"], found["unsealed"]) == (True, 1, 0)
     day = ["--from", f"{START:%Y-%m-%d}", "--to", f"{START.replace(year=START.year + 1):%Y-%m-%d}"]
-    (line,) = (await _run("audit", "export", *day)).output.splitlines()
+    (line,) = (await _run("audit", "export", *day)).stdout.splitlines()
     row = json.loads(line)
     assert (row["action"], row["hash"]) == ("user.created", found["head"])
     too_long = await _run("audit", "export", "--from", "2020-01-01", "--to", "2026-01-01")

@@ -16,7 +16,7 @@ from tests.integration.web.world import Someone, World, problem
 from web.deps import DEPS
 
 PATH = "/api/v1/me/events"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @asynccontextmanager

@@ -229,7 +229,7 @@ async def _while_none_can_store(
     async with database.transaction() as tx:
         await tx.execute("LOCK TABLE operations IN EXCLUSIVE MODE")
         tasks = [asyncio.create_task(request) for request in requests]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while True:
                 if await tx.fetchval(_WAITING) == len(tasks):
                     break
