@@ -49,12 +49,12 @@ async def states(tx: Transaction) -> list[Row]:
 async def durations(tx: Transaction, span: Window) -> list[Row]:
     """Return for each state that was left in the window how many seconds trades were in it."""
     return await tx.fetch(
-        "WITH steps AS (SELECT escrow_id, state, occurred_at,"
+        "WITH steps AS (SELECT escrow_id, sequence, fencing_token, state, occurred_at,"
         "  lag(state) OVER w AS before FROM escrow_events"
         "  WINDOW w AS (PARTITION BY escrow_id ORDER BY sequence, fencing_token)),"
         " entered AS (SELECT escrow_id, state, occurred_at,"
-        "  lead(occurred_at) OVER (PARTITION BY escrow_id ORDER BY occurred_at) AS left_at"
-        "  FROM steps WHERE before IS DISTINCT FROM state)"
+        "  lead(occurred_at) OVER (PARTITION BY escrow_id ORDER BY sequence, fencing_token)"
+        "  AS left_at FROM steps WHERE before IS DISTINCT FROM state)"
         " SELECT state, count(*) AS times,"
         " percentile_disc(0.5) WITHIN GROUP (ORDER BY floor(extract(epoch FROM"
         "   left_at - occurred_at)))::bigint AS p50_s,"
