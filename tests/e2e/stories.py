@@ -18,7 +18,7 @@ from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 _ATTEMPTS_MAX = 5
 # Back-off between two attempts at the provider is at most an hour.
 _NEXT_ATTEMPT = timedelta(hours=1, minutes=1)
-_MIRRORED_SECONDS_MAX = 30.0
+_MIRRORED_SECONDS_MAX = 90.0
 _POLL_SECONDS = 0.1
 _TRANSFERS = "POST /v1/transfers"
 _REFUNDS = "POST /v1/refunds"
@@ -172,17 +172,13 @@ class Teller:
     async def paid_while_it_was_being_cancelled(self) -> None:
         trade = await self.signed()
         await trade.pay_page()
-        await self.fault("POST /v1/payment_intents/*/cancel", "delay", seconds=2)
-        await trade.cancel(trade.buyer)
-        await self.bank_pays(trade)
+        await self._cancel_and_pay(trade)
         await trade.until("REFUNDED")
 
     async def overpaid_while_it_was_being_cancelled(self) -> None:
         trade = await self.signed()
         await trade.pay_page()
-        await self.fault("POST /v1/payment_intents/*/cancel", "delay", seconds=2)
-        await trade.cancel(trade.buyer)
-        await self.bank_pays(trade, amount_minor=70_000)
+        await self._cancel_and_pay(trade, amount=70_000)
         await trade.until("FUNDS_REVIEW")
         await trade.staff(self.admin, "funds-review", {"decision": "APPROVE"})
         await trade.until("REFUNDED")
@@ -274,6 +270,19 @@ class Teller:
 
     async def _close(self, case: str, *, won: bool) -> None:
         await self.stage.stripe("POST", f"/disputes/{case}/close", {"won": won})
+
+    async def _cancel_and_pay(self, trade: Trade, **overrides: int) -> None:
+        """Let the bank pay at the moment when the provider is about to cancel the payment."""
+        stripe = self.stage.stack.stripe
+        (intent,) = stripe.world.all("payment_intent", transfer_group=trade.escrow_id)
+        route = f"POST /v1/payment_intents/{intent['id']}/cancel"
+        await self.fault(route, "delay", seconds=2)
+        async with asyncio.TaskGroup() as together:
+            together.create_task(trade.cancel(trade.buyer))
+            async with asyncio.timeout(_MIRRORED_SECONDS_MAX):
+                while route not in {taken for taken, _ in stripe.faults.taken}:  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_SECONDS)
+            stripe.world.pay(intent["id"], **overrides)
 
     async def _fail(self, trade: Trade, body: str) -> None:
         for attempt in range(1, _ATTEMPTS_MAX + 1):

@@ -42,7 +42,7 @@ async def test_every_transition_is_reached(own_stage: Stage, observer: Observer)
     await teller.refund_fails_until_staff_help()
     await teller.time_decides()
 
-    assert await observer.quiet(1.0, timeout_seconds=30)
+    assert await observer.quiet(1.0, timeout_seconds=90)
     report = await verify()
     assert report.ok, report.differences
     assert observer.dead_letters == []
