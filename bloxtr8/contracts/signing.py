@@ -80,10 +80,11 @@ async def sign(change: Change, signing: Signing, proof: Proof | None = None) -> 
     if any(one["user_id"] == change.actor.id for one in earlier):
         return row
     _require_open(change, row, signing)
+    # Before Roblox is asked for anybody: what is raised below takes the use back.
+    token_id = await _use_link(change, signing)
     second = len(earlier) + 1 == _BOTH
     if second:
         _require_owner(proof, seller.roblox_user_id)
-    token_id = await _use_link(change, signing)
     await _insert(change, row, side, token_id)
     await _tell(change, row, side)
     if second:

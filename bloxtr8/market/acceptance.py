@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from bloxtr8.config import PolicySettings
 from bloxtr8.errors import Forbidden, OwnershipLost
 from bloxtr8.market import (
     agreement,
@@ -30,16 +31,20 @@ class Accepted:
     contract: Row
 
 
-async def prove(place: Marketplace, user_id: UUID, offer_id: UUID) -> Evidence | None:
+async def prove(place: Marketplace, user_id: UUID, offer_id: UUID, version: int) -> Evidence | None:
     """Ask Roblox whether the seller is still the owner, before the transaction of `accept`.
 
-    None when the user could not accept anyway, which `accept` will say. Raises NotFound,
-    OwnershipLost, OwnershipUnknown.
+    None when the user could not accept anyway, which `accept` will say: Roblox answers us so
+    many times a minute, and nobody is to use that up for nothing. Raises NotFound,
+    OwnershipLost, OwnershipUnknown, and what `accept` does about the user's rights.
     """
+    now = place.clock.now()
     async with database.transaction() as tx:
         row, side = await offer_rows.of_party(tx, offer_id, user_id)
+        mine = await standing.read(tx, user_id, place.policy, now)
         listing = await listing_rows.seen(tx, row["listing_id"])
-    open_now = offer_rows.shown_status(row, place.clock.now()) == "PENDING"
+    _require_rights(mine, row, place.policy)
+    open_now = offer_rows.shown_status(row, now) == "PENDING" and row["version"] == version
     if not open_now or row["proposed_by"] == side or listing["status"] != "ACTIVE":
         return None
     return await of_seller(place, row["seller_id"], listing["universe_id"])
@@ -93,14 +98,18 @@ async def _hold_people(change: Change, offer: Row) -> Standing:
     for user_id in sorted((offer["buyer_id"], offer["seller_id"])):
         found[user_id] = await standing.read(change.tx, user_id, policy, change.now, Lock.SHARE)
     mine = found.pop(change.actor.id)
-    mine.require_active()
-    mine.require_tier(standing.tier_for_price(offer["amount_minor"], policy))
-    mine.require_consents()
+    _require_rights(mine, offer, policy)
     (theirs,) = found.values()
     if theirs.status != "ACTIVE":
         raise Forbidden("The other side's account is not active.")
     theirs.require_tier(standing.Tier.TIER_1)
     return mine if mine.user_id == offer["seller_id"] else theirs
+
+
+def _require_rights(mine: Standing, offer: Row, policy: PolicySettings) -> None:
+    mine.require_active()
+    mine.require_tier(standing.tier_for_price(offer["amount_minor"], policy))
+    mine.require_consents()
 
 
 async def _accepted_before(change: Change, offer_id: UUID, version: int) -> Accepted | None:

@@ -75,7 +75,7 @@ async def thread(call: Call) -> Reply:
 async def accept(call: Call) -> Reply:
     body: Versioned = call.body
     offer_id, user_id = id_of(call, "offer_id"), UUID(call.caller.user_id)
-    found = await acceptance.prove(call.deps.place, user_id, offer_id)
+    found = await acceptance.prove(call.deps.place, user_id, offer_id, body.version)
 
     async def work(change: Change) -> Reply:
         accepted = await acceptance.accept(change, offer_id, body.version, found)

@@ -152,6 +152,22 @@ async def test_a_link_signs_once_what_it_was_made_for(world: ContractWorld) -> N
     assert row == {"used": True, "consumed_at": world.clock.now()}
 
 
+async def test_a_wrong_link_does_not_ask_roblox(world: ContractWorld) -> None:
+    deal = await world.ready()
+    await world.sign(deal.seller, deal)
+    token = await world.link(deal.buyer, deal)
+    asked = world.roblox.asked
+    with pytest.raises(LinkExpired):
+        await world.sign(deal.buyer, deal, token="no such token")
+    assert world.roblox.asked == asked
+    world.roblox.silent = True
+    with pytest.raises(OwnershipUnknown):
+        await world.sign(deal.buyer, deal, token=token)
+    world.roblox.silent = False
+    signed = await world.sign(deal.buyer, deal, token=token)
+    assert signed["status"] == "EXECUTED", "a link is used up by a signature only"
+
+
 async def test_a_new_link_ends_the_earlier_and_all_end_in_time(world: ContractWorld) -> None:
     deal = await world.ready()
     first, second = await world.link(deal.buyer, deal), await world.link(deal.buyer, deal)

@@ -93,6 +93,24 @@ async def test_a_second_click_gives_the_same_contract(world: World) -> None:
     assert refused.value.members["current_status"] == "ACCEPTED"
 
 
+async def test_what_cannot_be_accepted_does_not_ask_roblox(world: World) -> None:
+    seller, buyer = await world.person(), await world.person()
+    offer = await world.offer(buyer, await world.listing(seller))
+    asked = world.roblox.asked
+    with pytest.raises(VersionMismatch):
+        await world.accept(seller, offer | {"version": 7})
+    await _run("DELETE FROM consents WHERE user_id = $1", seller.id)
+    with pytest.raises(ConsentRequired):
+        await world.accept(seller, offer)
+    await _run("UPDATE users SET tier = 'TIER_0' WHERE id = $1", seller.id)
+    with pytest.raises(TierRequired):
+        await world.accept(seller, offer)
+    await _run("UPDATE users SET status = 'FROZEN' WHERE id = $1", seller.id)
+    with pytest.raises(AccountFrozen):
+        await world.accept(seller, offer)
+    assert world.roblox.asked == asked
+
+
 async def test_an_accepted_offer_keeps_the_terms_it_was_made_under(world: World) -> None:
     seller, buyer = await world.person(), await world.person()
     listing = await world.listing(seller)

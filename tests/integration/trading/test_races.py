@@ -129,7 +129,7 @@ async def test_accept_against_withdraw_decline_and_counter(world: World, _round:
 async def test_accept_against_expiry(world: World, _round: int) -> None:
     seller, buyer, listing, offer = await _trade(world)
     world.later(72 * HOUR - timedelta(milliseconds=1))
-    found = await acceptance.prove(world.place, seller.id, offer["id"])
+    found = await acceptance.prove(world.place, seller.id, offer["id"], offer["version"])
 
     async def sweep() -> int:
         # The sweeper's clock is two milliseconds ahead: past the end for it alone.

@@ -187,7 +187,7 @@ class World:
         )
 
     async def accept(self, actor: Actor, offer: Row) -> Accepted:
-        found = await acceptance.prove(self.place, actor.id, offer["id"])
+        found = await acceptance.prove(self.place, actor.id, offer["id"], offer["version"])
         return await self.change(
             actor, lambda change: acceptance.accept(change, offer["id"], offer["version"], found)
         )
