@@ -5,12 +5,14 @@ from typing import Literal
 from uuid import UUID
 
 from bloxtr8 import ids
-from bloxtr8.errors import NotFound
+from bloxtr8.errors import LimitReached, NotFound
 from bloxtr8.market import listing_rows, visibility
 from bloxtr8.market.place import Change
 from bloxtr8.store.staff_tasks import Task, open_tasks
 
 SubjectType = Literal["LISTING", "USER", "OFFER"]
+# Each may be a task: whoever could report everybody would bury what else waits for staff.
+OPEN_MAX = 20
 Reason = Literal["SCAM", "STOLEN", "IMPERSONATION", "MISLEADING", "ABUSE", "SPAM", "OTHER"]
 
 
@@ -25,9 +27,10 @@ class Report:
 async def report(change: Change, given: Report) -> bool:
     """Keep the actor's report; False when they have an open one about the same already.
 
-    Raises NotFound for what they may not see.
+    Raises NotFound for what they may not see, and LimitReached.
     """
     await _require_visible(change, given)
+    await _require_room(change, given)
     report_id = ids.uuid7()
     inserted = await change.tx.execute(
         "INSERT INTO reports (id, reporter_id, subject_type, subject_id, reason, text, created_at)"
@@ -51,6 +54,20 @@ async def report(change: Change, given: Report) -> bool:
         data={"report_id": str(report_id), "reason": given.reason},
     )
     return True
+
+
+async def _require_room(change: Change, given: Report) -> None:
+    """The reporter's row is held, so that what they have open stays as it is counted."""
+    await change.tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", change.actor.id)
+    others: int = await change.tx.fetchval(
+        "SELECT count(*) FROM reports WHERE reporter_id = $1 AND status = 'OPEN'"
+        " AND (subject_type, subject_id) <> ($2, $3)",
+        change.actor.id,
+        given.subject_type,
+        given.subject_id,
+    )
+    if others >= OPEN_MAX:
+        raise LimitReached(f"You may have {OPEN_MAX} open reports.", limit=OPEN_MAX)
 
 
 async def _require_visible(change: Change, given: Report) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from aiohttp import web
 
 from bloxtr8.access.identity import Identity
-from bloxtr8.errors import Bloxtr8Error, Forbidden, LimitReached, LinkExpired, TokenExpired
+from bloxtr8.errors import Bloxtr8Error, Forbidden, LinkExpired, TokenExpired
 from bloxtr8.market import users
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.linking import SignedInAs, claim_account
@@ -254,6 +254,5 @@ ROUTES = (
         status=202,
         also=(200,),
         key=KeyRule.OPTIONAL,
-        errors=(LimitReached,),
     ),
 )

@@ -9,7 +9,7 @@ import pytest
 
 from bloxtr8.access.identity import StaffRole
 from bloxtr8.errors import Bloxtr8Error, ConsentRequired, TierRequired
-from bloxtr8.market import staff, standing
+from bloxtr8.market import reports, staff, standing
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.standing import Tier
 from bloxtr8.market.users import DiscordPerson, ensure_user
@@ -138,6 +138,22 @@ async def test_claims_to_accounts_do_not_bury_the_queue(people: People) -> None:
     assert (await browser.post("/api/v1/me/link-claims", claims[0])).status == 200
     other = await people.signed_in()
     assert (await other.post("/api/v1/me/link-claims", claims[5])).status == 202
+
+
+async def test_reports_do_not_bury_the_queue(people: People) -> None:
+    browser = await people.signed_in()
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "INSERT INTO users (id, display_name) SELECT gen_random_uuid(), 'Somebody'"
+            " FROM generate_series(0, $1::int) RETURNING id",
+            reports.OPEN_MAX,
+        )
+    found = [{"subject": "USER", "id": str(row["id"]), "reason": "SPAM"} for row in rows]
+    for body in found[:-1]:
+        assert (await browser.post("/api/v1/reports", body)).status == 202
+    refused = await browser.post("/api/v1/reports", found[-1])
+    assert (await problem(refused, 409, "limit_reached"))["limit"] == reports.OPEN_MAX
+    assert (await browser.post("/api/v1/reports", found[0])).status == 200
 
 
 async def test_freezing_stops_everything_but_reading(people: People) -> None:
