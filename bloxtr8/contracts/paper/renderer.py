@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from bloxtr8.contracts.paper.sheet import NotDrawn, Sheet
 
 # The first document also waits for the process to start and load its typefaces.
-SECONDS_MAX = 20.0
+SECONDS_MAX = 35.0
 # A process that has drawn so many makes room for a fresh one.
 _DOCUMENTS_MAX = 500
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pypdf import PdfReader
 
 from agents import contracts
 from bloxtr8.contracts.paper import document, pdf, text, wordings
-from bloxtr8.contracts.paper.sheet import RELEASED, Sheet
+from bloxtr8.contracts.paper.sheet import RELEASED, NotDrawn, Sheet
 from tests.unit.contracts.sheets import final_sheet, sheet, terms
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,6 +25,18 @@ MIXED = (
 )
 # Of the drawn pages of the draft in `sheet()`: a released wording keeps looking as it does.
 GOLDEN = "08b66315b22287a44ef38d5fe98703d048d73001f6844e1e0ec6ecad4fb182f9"
+
+
+@pytest.fixture(autouse=True)
+def _no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at what is drawn, on machines of any speed."""
+    monkeypatch.setattr(pdf, "_NOTHING", replace(pdf._NOTHING, max_render_seconds=None))
+
+
+def test_what_takes_too_long_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "_NOTHING", replace(pdf._NOTHING, max_render_seconds=1e-9))
+    with pytest.raises(NotDrawn, match="may take"):
+        pdf.draw(sheet())
 
 
 def _text(found: bytes) -> str:
