@@ -62,7 +62,7 @@ async def test_a_changelog_that_is_not_acknowledged_ends_the_process_and_the_inp
         assert await sequence_of(worker, trade) == 0, "in memory before it was stored"
     async with running(escrow_app(settings)) as worker:
         await until(lambda: worker.app.escrow_record(trade.escrow_id))
-        await until_true(lambda: names(settings, trade))
+        await until_true(lambda: _has_said(settings, trade, 2))
     assert await names(settings, trade) == ["1 escrow_created", "2 escrow_await_funds"]
 
 
@@ -108,6 +108,8 @@ async def test_inputs_that_come_again_after_a_rebalance_are_dropped(settings: Se
         # Everything is done; nothing of it was committed.
         worker.app.consumer._thread.commit = _no_commit
         await until_true(lambda: _is_at(worker, trade, 4))
+        # Stored is not said yet.
+        await until_true(lambda: _has_said(settings, trade, 4))
         before = await names(settings, trade)
         worker.freeze()
     async with running(escrow_app(settings)) as worker:
@@ -204,6 +206,10 @@ async def _no_commit(_offsets: Any) -> bool:
 
 async def _is_at(worker: Worker, trade: Trade, sequence: int) -> bool:
     return await sequence_of(worker, trade) == sequence
+
+
+async def _has_said(settings: Settings, trade: Trade, count: int) -> bool:
+    return len(await names(settings, trade)) >= count
 
 
 async def _all_committed(worker: Worker) -> bool:

@@ -166,7 +166,7 @@ async def test_without_a_broker_the_process_ends_soon_and_may_be_started_again(
     worker = WorkerProcess("lonely", _offline(tmp_path), tmp_path / "log")
     worker.start()
     try:
-        await until(lambda: not worker.running, 40)
+        await until(lambda: not worker.running, 150)
         assert worker._process is not None
         assert worker._process.returncode not in (0, None), process.tail(tmp_path / "log")
     finally:
