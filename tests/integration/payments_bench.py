@@ -29,7 +29,7 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.payments.v1 import payments_pb2 as payments
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-QUICK = CallLimits(connect_s=1, total_s=2, tries=2, pause_first_s=0.01, pause_max_s=0.02)
+QUICK = CallLimits(connect_s=10, total_s=10, tries=2, pause_first_s=0.01, pause_max_s=0.02)
 SELLER = "acct_seller1"
 TOTAL, PAYOUT, FEES = 10_329, 9_950, 379
 KEYRING = Keyring.generate()
@@ -231,7 +231,7 @@ async def funds(bench: Bench) -> dict[str, int]:
     return row
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until `condition()` holds; raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the thing waited for is in another part

@@ -98,7 +98,7 @@ async def test_every_change_is_noticed(
 async def test_two_sealers_make_one_chain(sealer: Sealer) -> None:
     loops = [asyncio.create_task(Sealer(ManualClock(NOW)).run()) for _ in range(2)]
     await _write(50)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await _sealed()
     for loop in loops:
         loop.cancel()

@@ -24,7 +24,7 @@ from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
 
 ROOT = Path(__file__).resolve().parents[2]
-_COMMAND_SECONDS_MAX = 60
+_COMMAND_SECONDS_MAX = 200
 
 
 class Operator:

@@ -34,7 +34,7 @@ class Broker:
 
     async def said(self, reference: str) -> None:
         """Wait until the message with this reference is published."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while reference not in {reference_of(value) for _, value, _ in self.published}:
                 self._changed.clear()
                 await self._changed.wait()
@@ -204,7 +204,7 @@ async def test_the_relay_survives_a_crash_of_the_database() -> None:
 
 
 async def _enqueue_when_back(sent: payments.PaymentEvent) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await enqueue(sent)

@@ -246,7 +246,7 @@ def _settings(
             rpc_urls=[SecretStr(chain.rpc_url)],
             chain_id=chain.chain.chain_id,
             usdc_address=people.USDC.hex,
-            **{"timeout_s": 2.0, **base},
+            **{"timeout_s": 10.0, **base},
         ),
         custodian=CustodianSettings(
             api_base=custodian.base_url, api_key=SecretStr(custodian.api_key)
@@ -256,6 +256,6 @@ def _settings(
             trm_api_key=SecretStr(screening.trm_key),
             chainalysis_base=screening.base_url,
             chainalysis_api_key=SecretStr(screening.chainalysis_key),
-            timeout_s=2.0,
+            timeout_s=10.0,
         ),
     )

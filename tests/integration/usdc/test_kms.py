@@ -60,7 +60,7 @@ async def settings(kms_url: str) -> KmsSettings:
         seed_key=seed["KeyMetadata"]["KeyId"],
         endpoint_url=kms_url,
         region="us-east-1",
-        timeout_s=2.0,
+        timeout_s=10.0,
         **access,
     )
 
