@@ -44,6 +44,9 @@ class ContractsAgent:
             return
         executed = message.contract_executed
         contract = await executed_contract(UUID(message.contract_id), self._app.clock.now())
+        if contract is not None and contract.void:
+            _log.info("contract_void", contract_id=message.contract_id)
+            return
         if contract is None or not contract.says_the_same(executed):
             raise Refused(
                 common.DEAD_LETTER_KIND_HANDLER, "the event is not what the contract says"
@@ -58,7 +61,7 @@ class ContractsAgent:
     def _command(
         self, message: ContractEvent, executed: ContractExecuted, contract: Any
     ) -> commands.EscrowCommand:
-        command_id = str(ids.derived("create", message.contract_id))
+        command_id = ids.creation_id_for(message.contract_id)
         return commands.EscrowCommand(
             metadata=metadata.caused_by(
                 message.metadata, common.PRODUCER_CONTRACTS, self._app.clock.now(), command_id

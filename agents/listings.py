@@ -1,9 +1,13 @@
-"""The listings agent: a trade's end reaches its listing; time reaches listings and offers."""
+"""The listings agent: a trade's end, or that it cannot begin, reaches its listing.
+
+Time reaches listings and offers.
+"""
 
 from functools import partial
 from typing import Any
 
 from bloxtr8.access.tokens import TokenKeys
+from bloxtr8.contracts import voiding
 from bloxtr8.market import handovers, reservations
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.asking import Trading
@@ -27,11 +31,15 @@ def register(app: BloxtrApp) -> Marketplace:
 
     async def handle(message: Any, _delivery: Delivery) -> None:
         assert isinstance(message, EscrowEvent)
-        if reservations.outcome_of(message) is None and not handovers.concerns(message):
+        refused = voiding.is_refused_beginning(message)
+        ended = reservations.outcome_of(message) is not None
+        if not (refused or ended or handovers.concerns(message)):
             return
 
         async def work(tx: Transaction) -> None:
             change = Change(tx, Actor.system(), place, app.clock.now())
+            if refused:
+                await voiding.for_refused_escrow(change, message)
             await reservations.apply(change, message)
             if handovers.concerns(message):
                 await handovers.apply(tx, message, change.now)

@@ -49,6 +49,11 @@ def escrow_id_for(contract_id: str) -> str:
     return str(derived("escrow", contract_id))
 
 
+def creation_id_for(contract_id: str) -> str:
+    """Return the id of the command that creates a contract's escrow: however often it is sent."""
+    return str(derived("create", contract_id))
+
+
 def operation_id_for(escrow_id: str, kind: str, generation: int) -> str:
     """Return the id, and the provider's idempotency key, of one money operation."""
     return str(derived("operation", escrow_id, kind, generation))

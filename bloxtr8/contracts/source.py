@@ -41,6 +41,11 @@ class ExecutedContract:
         return bool(self.row["escrow_known"])
 
     @property
+    def void(self) -> bool:
+        """Its escrow was refused, so that it ended; see `voiding.for_refused_escrow`."""
+        return bool(self.row["status"] == "VOID")
+
+    @property
     def buyer(self) -> Party:
         return self._party("buyer")
 

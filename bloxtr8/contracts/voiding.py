@@ -1,8 +1,9 @@
-"""The end of a contract that was not signed by both: its listing is free again."""
+"""The end of a contract that does not become a trade: its listing is free again."""
 
 from typing import Literal
 from uuid import UUID
 
+from bloxtr8 import ids
 from bloxtr8.contracts import messages
 from bloxtr8.contracts.rows import COLUMNS, Row, of_party, on_contract
 from bloxtr8.errors import ConflictOfInterest, InvalidState, NotFound
@@ -10,6 +11,7 @@ from bloxtr8.market import notices, reservations
 from bloxtr8.market.place import Change
 from bloxtr8.market.reservations import Ended
 from bloxtr8.store import staff_tasks
+from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
 
 Reason = Literal[
     "EXPIRED",
@@ -62,6 +64,30 @@ async def freeze(change: Change, user_id: UUID) -> None:
         await _void(change, row["id"], "PARTY_FROZEN")
 
 
+def is_refused_beginning(event: EscrowEvent) -> bool:
+    """Tell whether something was refused to an escrow that does not exist."""
+    return event.WhichOneof("body") == "escrow_command_rejected" and event.sequence == 0
+
+
+async def for_refused_escrow(change: Change, event: EscrowEvent) -> Row | None:
+    """End the contract in force whose escrow was refused; None when `event` says nothing such.
+
+    A party was frozen between the second signature and the beginning of the trade: nothing was
+    paid yet, and without an escrow nothing else would ever end the contract.
+    """
+    if not is_refused_beginning(event):
+        return None
+    contract_id: UUID | None = await change.tx.fetchval(
+        "SELECT c.id FROM contracts c WHERE c.escrow_id = $1 AND c.status = 'EXECUTED'"
+        " AND NOT EXISTS (SELECT 1 FROM escrows e WHERE e.id = c.escrow_id)",
+        UUID(event.escrow_id),
+    )
+    refused = event.escrow_command_rejected
+    if contract_id is None or refused.command_id != ids.creation_id_for(str(contract_id)):
+        return None
+    return await _void(change, contract_id, "PARTY_FROZEN", refused.message, status="EXECUTED")
+
+
 async def _ended(change: Change, contract_id: UUID, row: Row | None) -> Row:
     """Raises InvalidState when the contract was not waiting for signatures."""
     if row is None:
@@ -70,12 +96,19 @@ async def _ended(change: Change, contract_id: UUID, row: Row | None) -> Row:
     return row
 
 
-async def _void(change: Change, contract_id: UUID, reason: Reason, note: str = "") -> Row | None:
-    """End the contract and its reservation; None, having changed nothing, when it does not wait.
+async def _void(
+    change: Change,
+    contract_id: UUID,
+    reason: Reason,
+    note: str = "",
+    *,
+    status: Literal["PENDING_SIGNATURE", "EXECUTED"] = "PENDING_SIGNATURE",
+) -> Row | None:
+    """End the contract and its reservation; None, having changed nothing, out of `status`.
 
     Locks seller, listing, contract.
     """
-    row = await _take(change, contract_id, reason, note)
+    row = await _take(change, contract_id, reason, note, status)
     if row is None:
         return None
     await change.tx.execute(
@@ -98,7 +131,9 @@ async def _void(change: Change, contract_id: UUID, reason: Reason, note: str = "
     return row
 
 
-async def _take(change: Change, contract_id: UUID, reason: Reason, note: str) -> Row | None:
+async def _take(
+    change: Change, contract_id: UUID, reason: Reason, note: str, status: str
+) -> Row | None:
     await change.tx.execute(
         "SELECT 1 FROM users WHERE id = (SELECT seller_id FROM contracts WHERE id = $1) FOR SHARE",
         contract_id,
@@ -109,7 +144,7 @@ async def _take(change: Change, contract_id: UUID, reason: Reason, note: str) ->
     return await change.tx.fetchrow(
         "UPDATE contracts SET status = 'VOID', void_reason = $2, void_note = $3, void_by = $4,"  # noqa: S608
         " voided_at = $5, render_due_at = NULL, version = version + 1, updated_at = $5"
-        " WHERE id = $1 AND status = 'PENDING_SIGNATURE'"
+        " WHERE id = $1 AND status = $6"
         " AND ($2 <> 'EXPIRED' OR sign_deadline_at <= $5)"
         f" RETURNING {COLUMNS}",
         contract_id,
@@ -117,4 +152,5 @@ async def _take(change: Change, contract_id: UUID, reason: Reason, note: str) ->
         note or None,
         change.actor.user_id,
         change.now,
+        status,
     )

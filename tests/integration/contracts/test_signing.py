@@ -3,10 +3,12 @@
 import hashlib
 import json
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 
+from bloxtr8 import ids
 from bloxtr8.contracts import signing, voiding
 from bloxtr8.contracts.source import executed_contract
 from bloxtr8.contracts.vault import key_of
@@ -25,10 +27,18 @@ from bloxtr8.errors import (
     SigningExpired,
     TierRequired,
 )
+from bloxtr8.escrow import decide
+from bloxtr8.escrow.change import Context
 from bloxtr8.market import outages
+from bloxtr8.market.actors import Actor
 from bloxtr8.market.outages import NewOutage
+from bloxtr8.messaging import metadata
 from bloxtr8.store import canonical, database
+from proto.bloxtr8.common.v1 import common_pb2 as common
 from proto.bloxtr8.contracts.v1.contracts_pb2 import ContractEvent
+from proto.bloxtr8.escrow.v1 import commands_pb2 as commands
+from proto.bloxtr8.escrow.v1.events_pb2 import EscrowEvent
+from proto.bloxtr8.escrow.v1.record_pb2 import Origin
 from tests.integration.contracts.world import HOUR, REASON, ContractWorld, Deal
 
 
@@ -242,6 +252,73 @@ async def test_an_executed_contract_ends_only_with_its_escrow(world: ContractWor
         await world.call_off(deal.buyer, deal)
     world.later(100 * HOUR)
     assert await world.sweeper.expire() == 0
+    await world.check(deal)
+
+
+async def _refusal(world: ContractWorld, deal: Deal) -> EscrowEvent:
+    """Return what the stream says to the command that would begin the trade."""
+    contract = await executed_contract(deal.id, world.clock.now())
+    assert contract is not None
+    now = world.clock.now()
+    command = commands.EscrowCommand(
+        metadata=metadata.new(
+            common.PRODUCER_CONTRACTS, now, message_id=ids.creation_id_for(str(deal.id))
+        ),
+        escrow_id=str(deal.row["escrow_id"]),
+        actor=common.Actor(kind=common.ACTOR_KIND_SYSTEM),
+        create_escrow=commands.CreateEscrow(
+            contract_id=str(deal.id),
+            contract_sha256=deal.sha256.hex(),
+            delivery_days=7,
+            buyer=contract.buyer,
+            seller=contract.seller,
+        ),
+    )
+    [event] = decide(None, command, Context(now, fencing_token=1, origin=Origin())).events
+    return event
+
+
+@pytest.mark.parametrize(("side", "listing"), [("seller", "INACTIVE"), ("buyer", "ACTIVE")])
+async def test_a_party_frozen_before_the_trade_began_ends_it(
+    world: ContractWorld, side: str, listing: str
+) -> None:
+    """Else it would be in force for ever, its listing reserved, its parties bound."""
+    deal = await world.noted()
+    await world.sign(deal.seller, deal)
+    await world.sign(deal.buyer, deal)
+    await _status(world, getattr(deal, side).id, "FROZEN")
+    event = await _refusal(world, deal)
+    for _ in range(2):
+        await world.change(Actor.system(), lambda change: voiding.for_refused_escrow(change, event))
+    row = await world.contract(deal)
+    assert (row["status"], row["void_reason"]) == ("VOID", "PARTY_FROZEN")
+    assert row["void_note"] == "The account of a party is frozen."
+    assert (await world.row("listings", deal.listing["id"]))["status"] == listing
+    offer = await world.row("offers", row["offer_id"])
+    assert offer["active"] is False
+    said, audited = await world.said(deal.id), await world.audited(deal.id)
+    assert (said[-1], said.count("contract_voided")) == ("contract_voided", 1)
+    assert (audited[-1], audited.count("contract.voided")) == ("contract.voided", 1)
+    contract = await executed_contract(deal.id, world.clock.now())
+    assert contract is not None
+    assert contract.void
+
+
+async def test_no_other_refusal_ends_a_contract_in_force(world: ContractWorld) -> None:
+    deal = await world.noted()
+    await world.sign(deal.seller, deal)
+    await world.sign(deal.buyer, deal)
+    await _status(world, deal.buyer.id, "FROZEN")
+    refusal = await _refusal(world, deal)
+    other_command, later, other_kind = (
+        EscrowEvent.FromString(refusal.SerializeToString()) for _ in range(3)
+    )
+    other_command.escrow_command_rejected.command_id = str(ids.uuid7())
+    later.sequence = 3
+    other_kind.escrow_cancelled.SetInParent()
+    for event in (other_command, later, other_kind):
+        end = partial(voiding.for_refused_escrow, event=event)
+        assert await world.change(Actor.system(), end) is None
     await world.check(deal)
 
 
