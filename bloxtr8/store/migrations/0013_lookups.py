@@ -20,6 +20,8 @@ _INDEXES = (
     "CREATE INDEX reports_of_reporter ON reports (reporter_id)",
     "CREATE INDEX dispute_evidence_of_author ON dispute_evidence (created_by)",
     "CREATE INDEX operations_of_approval ON operations (approval_id) WHERE approval_id IS NOT NULL",
+    # Keys by how they begin.
+    "CREATE INDEX chain_transactions_of_key ON chain_transactions (key varchar_pattern_ops)",
     # What was asked for an experience before, whoever sold it.
     "CREATE INDEX listings_of_experience ON listings (universe_id)",
     # Lists by time.

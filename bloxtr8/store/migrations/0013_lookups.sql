@@ -1,4 +1,4 @@
--- 0013_lookups, e93f209a122200687afa19367ab9c1ce63b871cad168712763656d8668f1e3d7; written by scripts/migrations.py
+-- 0013_lookups, f5fa830dadbd051ad0b47d27d2df56b720bb9d02987a2c78832fcdafcc681ea9; written by scripts/migrations.py
 
 -- Run SQL
 CREATE INDEX accounts_of_user ON accounts (user_id);
@@ -15,6 +15,7 @@ CREATE INDEX signatures_of_user ON signatures (user_id);
 CREATE INDEX reports_of_reporter ON reports (reporter_id);
 CREATE INDEX dispute_evidence_of_author ON dispute_evidence (created_by);
 CREATE INDEX operations_of_approval ON operations (approval_id) WHERE approval_id IS NOT NULL;
+CREATE INDEX chain_transactions_of_key ON chain_transactions (key varchar_pattern_ops);
 CREATE INDEX listings_of_experience ON listings (universe_id);
 CREATE INDEX approvals_newest ON approvals (created_at DESC, id DESC);
 CREATE INDEX reports_newest ON reports (created_at DESC, id DESC);
