@@ -3,8 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
-# Test processes side by side; each has a database server and a cluster of its own.
-JOBS ?= 2
+# Test processes side by side; each has a database server and a cluster of its own, and waits for
+# them half of the time.
+JOBS ?= 3
 PYTEST := $(VENV)/bin/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: setup demo dev test test-apache lint bench proto openapi migrations lock clean
