@@ -1,6 +1,5 @@
 """Exports: asked for in one transaction, put together in the background, handed out by links."""
 
-import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from bloxtr8.market import audit, export_contents, notices
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.notices import Notice
-from bloxtr8.store import database
+from bloxtr8.store import database, polling
 from bloxtr8.store.database import Transaction, to_json
 from bloxtr8.store.objects import LINK_SECONDS, ObjectStore
 
@@ -31,7 +30,6 @@ _MOST = {"PERSON": (1, timedelta(days=1)), "AUDIT": (5, timedelta(hours=1))}
 _LEASE = timedelta(minutes=5)
 _BATCH_MAX = 4
 _IN_MEMORY_BYTES = 1024 * 1024
-_POLL_S = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -83,14 +81,9 @@ async def one(export_id: UUID, kind: Kind, requested_by: UUID | None = None) -> 
 
 async def wait(export_id: UUID, kind: Kind, requested_by: UUID, seconds: float) -> Row:
     """Return an export when it is finished, or as it is after `seconds`; raises NotFound."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while True:
-        row = await one(export_id, kind, requested_by)
-        left = until - loop.time()
-        if row["finished_at"] is not None or left <= 0:
-            return row
-        await asyncio.sleep(min(_POLL_S, left))
+    row = await polling.finished(lambda: one(export_id, kind, requested_by), seconds)
+    assert row is not None, "one raises where there is none"
+    return row
 
 
 async def of_person(

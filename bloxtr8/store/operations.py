@@ -19,7 +19,7 @@ from bloxtr8.clock import Clock
 from bloxtr8.errors import AlreadyDecided, NotFound
 from bloxtr8.messaging.publisher import PublishTimeout
 from bloxtr8.messaging.topics import ESCROW_COMMANDS, TopicSpec
-from bloxtr8.store import database, idempotency, staff_tasks
+from bloxtr8.store import database, idempotency, polling, staff_tasks
 from bloxtr8.store.database import Transaction
 from bloxtr8.store.idempotency import Claim, Stored
 from proto.bloxtr8.escrow.v1.commands_pb2 import EscrowCommand
@@ -31,7 +31,6 @@ STALLED_AFTER = timedelta(minutes=5)
 SWEEP_EVERY_S = 2.0
 _SWEEP_MAX = 200
 _LIST_MAX = 200
-_POLL_S = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -192,13 +191,7 @@ async def get(operation_id: UUID) -> Row | None:
 
 async def wait(operation_id: UUID, timeout: float) -> Row | None:
     """Return the operation's row when it is finished, or as it is after `timeout` seconds."""
-    until = asyncio.get_running_loop().time() + timeout
-    while True:
-        row = await get(operation_id)
-        left = until - asyncio.get_running_loop().time()
-        if row is None or row["finished_at"] is not None or left <= 0:
-            return row
-        await asyncio.sleep(min(_POLL_S, left))
+    return await polling.finished(lambda: get(operation_id), timeout)
 
 
 async def list_operations(
