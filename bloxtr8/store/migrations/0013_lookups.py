@@ -29,6 +29,9 @@ _INDEXES = (
     "CREATE INDEX reports_newest ON reports (created_at DESC, id DESC)",
     "CREATE INDEX users_newest ON users (created_at DESC, id DESC)",
     "CREATE INDEX escrows_ended ON escrows (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE INDEX payment_operations_asked ON payment_operations (requested_at)",
+    "CREATE INDEX payment_artifacts_stray ON payment_artifacts (updated_at, ref) "
+    "WHERE status IN ('STRAY', 'FOREIGN')",
     "CREATE INDEX exports_kept ON exports (finished_at) "
     "WHERE object_key IS NOT NULL AND deleted_at IS NULL",
 )

@@ -1,4 +1,4 @@
--- 0013_lookups, f5fa830dadbd051ad0b47d27d2df56b720bb9d02987a2c78832fcdafcc681ea9; written by scripts/migrations.py
+-- 0013_lookups, 78d7d6ddcd095f251da2998763c21bf8179e9050bab5933e50cfefefa4341f12; written by scripts/migrations.py
 
 -- Run SQL
 CREATE INDEX accounts_of_user ON accounts (user_id);
@@ -21,4 +21,6 @@ CREATE INDEX approvals_newest ON approvals (created_at DESC, id DESC);
 CREATE INDEX reports_newest ON reports (created_at DESC, id DESC);
 CREATE INDEX users_newest ON users (created_at DESC, id DESC);
 CREATE INDEX escrows_ended ON escrows (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX payment_operations_asked ON payment_operations (requested_at);
+CREATE INDEX payment_artifacts_stray ON payment_artifacts (updated_at, ref) WHERE status IN ('STRAY', 'FOREIGN');
 CREATE INDEX exports_kept ON exports (finished_at) WHERE object_key IS NOT NULL AND deleted_at IS NULL;
