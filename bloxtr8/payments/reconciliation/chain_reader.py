@@ -7,6 +7,7 @@ fits to the lines before it.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from bloxtr8.payments.reconciliation.model import ProviderSilent
@@ -15,8 +16,8 @@ from bloxtr8.payments.usdc.chain import (
     ChainUnavailable,
     Head,
     Receipt,
-    TooMuch,
     TransferLog,
+    in_parts,
 )
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.proofs import Prover, Verdict
@@ -83,9 +84,11 @@ class ChainReader:
         self, addresses: Sequence[str], first: int, last: int
     ) -> AsyncIterator[list[TransferLog]]:
         """Give the transfers of USDC from or to one of `addresses`, some blocks at a time."""
+        moving = partial(self._chain.transfers_by, self._usdc, addresses)
         for start in range(first, last + 1, self._log_blocks):
             end = min(last, start + self._log_blocks - 1)
-            hashes = await self._ask(self._moving(addresses, start, end))
+            # Anybody can send anybody dust.
+            hashes = await self._ask(in_parts(moving, start, end))
             page: list[TransferLog] = []
             for tx_hash in hashes:
                 page += [
@@ -105,19 +108,6 @@ class ChainReader:
             else:
                 high = middle
         return low
-
-    async def _moving(self, addresses: Sequence[str], first: int, last: int) -> list[str]:
-        """Ask for fewer blocks at once until the node answers: anybody can send anybody dust."""
-        try:
-            return await self._chain.transfers_by(self._usdc, addresses, first, last)
-        except TooMuch:
-            if first == last:
-                raise
-        middle = (first + last) // 2
-        return [
-            *await self._moving(addresses, first, middle),
-            *await self._moving(addresses, middle + 1, last),
-        ]
 
     async def _receipt(self, tx_hash: str) -> Receipt | None:
         return await self._ask(self._chain.receipt(tx_hash))

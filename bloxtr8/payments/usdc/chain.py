@@ -7,7 +7,7 @@ callers, who look twice before they believe what costs money.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -163,11 +163,8 @@ class Chain:
             }
             if token:
                 wanted["address"] = _checksum(token)
-            logs = await self._ask(self._eth.get_logs(wanted), limited=True)
-            if len(logs) > _LOGS_MAX:
-                raise TooMuch("more logs than anybody can read")
-            found |= {_read(_log_place, entry) for entry in logs if not entry.get("removed")}
-        return sorted(found, key=lambda entry: (entry[1], entry[0]))
+            found |= await self._places(wanted)
+        return _in_order(found)
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
         try:
@@ -187,7 +184,7 @@ class Chain:
         Raises TooMuch.
         """
         some = [_topic(entry) for entry in addresses]
-        found: set[tuple[int, str]] = set()
+        found: set[tuple[str, int]] = set()
         for topics in ([HexStr(TRANSFER_TOPIC), some], [HexStr(TRANSFER_TOPIC), None, some]):
             wanted: FilterParams = {
                 "fromBlock": first,
@@ -195,12 +192,15 @@ class Chain:
                 "address": _checksum(token),
                 "topics": topics,
             }
-            logs = await self._ask(self._eth.get_logs(wanted), limited=True)
-            if len(logs) > _LOGS_MAX:
-                raise TooMuch("more logs than anybody can read")
-            places = [_read(_log_place, entry) for entry in logs if not entry.get("removed")]
-            found |= {(number, tx_hash) for tx_hash, number in places}
-        return [tx_hash for _, tx_hash in sorted(found)]
+            found |= await self._places(wanted)
+        return [tx_hash for tx_hash, _ in _in_order(found)]
+
+    async def _places(self, wanted: FilterParams) -> set[tuple[str, int]]:
+        """Return (transaction, block) of the logs that are there; raises TooMuch."""
+        logs = await self._ask(self._eth.get_logs(wanted), limited=True)
+        if len(logs) > _LOGS_MAX:
+            raise TooMuch("more logs than anybody can read")
+        return {_read(_log_place, entry) for entry in logs if not entry.get("removed")}
 
     async def token_balance(self, token: str, address: str, block: int | None = None) -> int:
         """Return a balance in minor units, as of `block` (None: the newest)."""
@@ -277,6 +277,20 @@ class Chain:
         return found
 
 
+async def in_parts(ask: Callable[[int, int], Awaitable[list[T]]], first: int, last: int) -> list[T]:
+    """Return what `ask` finds in blocks `first` to `last`, in halves where it is TooMuch at once.
+
+    Raises TooMuch for a block that is too much by itself.
+    """
+    try:
+        return await ask(first, last)
+    except TooMuch:
+        if first == last:
+            raise
+    middle = (first + last) // 2
+    return [*await in_parts(ask, first, middle), *await in_parts(ask, middle + 1, last)]
+
+
 def _code(error: Web3RPCError) -> Any:
     return _body(error).get("code")
 
@@ -312,6 +326,10 @@ def _head(block: Any) -> Head:
         int(block["timestamp"]),
         int(block.get("baseFeePerGas") or 0),
     )
+
+
+def _in_order(places: set[tuple[str, int]]) -> list[tuple[str, int]]:
+    return sorted(places, key=lambda place: (place[1], place[0]))
 
 
 def _log_place(log: Any) -> tuple[str, int]:

@@ -15,7 +15,14 @@ from typing import Protocol
 
 from bloxtr8 import telemetry
 from bloxtr8.payments.usdc import deposits
-from bloxtr8.payments.usdc.chain import Chain, ChainUnavailable, Receipt, TooMuch, TransferLog
+from bloxtr8.payments.usdc.chain import (
+    Chain,
+    ChainUnavailable,
+    Receipt,
+    TooMuch,
+    TransferLog,
+    in_parts,
+)
 from bloxtr8.payments.usdc.deposits import SHORT_BALANCE, Account, Deposit, Status
 from bloxtr8.payments.usdc.networks import Network
 from bloxtr8.payments.usdc.policy import View
@@ -197,22 +204,8 @@ class Watcher:
             return await self._chain.transfers_to(watched, first, last)
         except TooMuch as error:
             _log.warning("too_many_transfers", first=first, last=last, reason=str(error))
-        return await self._usdc_places(watched, first, last)
-
-    async def _usdc_places(
-        self, watched: list[str], first: int, last: int
-    ) -> list[tuple[str, int]]:
-        """Ask for fewer blocks at once until the node answers."""
-        try:
-            return await self._chain.transfers_to(watched, first, last, token=self._usdc)
-        except TooMuch:
-            if first == last:
-                raise
-        middle = (first + last) // 2
-        return [
-            *await self._usdc_places(watched, first, middle),
-            *await self._usdc_places(watched, middle + 1, last),
-        ]
+        of_usdc = partial(self._chain.transfers_to, watched, token=self._usdc)
+        return await in_parts(of_usdc, first, last)
 
     async def _receipt(self, tx_hash: str, block_number: int) -> Receipt | None:
         async with self._slots:
