@@ -16,7 +16,7 @@ from bloxtr8.disputes import sides
 from bloxtr8.disputes.content import EXTENSIONS, Upload
 from bloxtr8.disputes.sides import Trade
 from bloxtr8.errors import NotFound, QuotaExceeded
-from bloxtr8.market import audit, notices
+from bloxtr8.market import audit, notices, standing
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.notices import Notice
@@ -170,7 +170,7 @@ async def _reserve(
     now: datetime,
 ) -> list[Row]:
     # Held before the trade, so that what somebody sends in several is counted one by one.
-    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    await standing.hold(tx, actor.id)
     trade = await sides.lock(tx, actor, escrow_id)
     trade.require_state(*STATES)
     earlier = await tx.fetch(

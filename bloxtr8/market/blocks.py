@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bloxtr8.errors import LimitReached, NotFound, ValidationFailed
+from bloxtr8.market import standing
 from bloxtr8.market.actors import Actor
 from bloxtr8.store.database import Transaction
 
@@ -16,7 +17,7 @@ async def add(tx: Transaction, actor: Actor, blocked_id: UUID, now: datetime) ->
     if blocked_id == actor.id:
         raise ValidationFailed("You cannot block yourself.")
     # Held, so that two at once do not both find room for one.
-    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    await standing.hold(tx, actor.id)
     if await tx.fetchval("SELECT 1 FROM users WHERE id = $1", blocked_id) is None:
         raise NotFound
     if await is_blocked(tx, by=actor.id, whom=blocked_id):

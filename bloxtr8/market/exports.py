@@ -12,7 +12,7 @@ import structlog
 from bloxtr8 import ids
 from bloxtr8.clock import Clock
 from bloxtr8.errors import NotFound, RateLimited
-from bloxtr8.market import audit, export_contents, notices
+from bloxtr8.market import audit, export_contents, notices, standing
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.notices import Notice
@@ -38,7 +38,7 @@ async def ask(
     tx: Transaction, actor: Actor, kind: Kind, asked: dict[str, Any], reason: str, now: datetime
 ) -> Row:
     """Ask for an export; return its row. Raises RateLimited."""
-    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    await standing.hold(tx, actor.id)
     most, within = _MOST[kind]
     earlier = await tx.fetch(
         "SELECT created_at FROM exports WHERE requested_by = $1 AND kind = $2 AND created_at > $3"

@@ -16,7 +16,7 @@ from bloxtr8.errors import (
     SessionRevoked,
     UpstreamUnavailable,
 )
-from bloxtr8.market import audit, links, roblox_accounts, sessions, states
+from bloxtr8.market import audit, links, roblox_accounts, sessions, standing, states
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.links import Permit
@@ -234,7 +234,7 @@ async def claim_account(
     """
     subject = f"{actor.id}:{roblox_id}"
     # The user's row is held while what they have open is counted.
-    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    await standing.hold(tx, actor.id)
     others: int = await tx.fetchval(
         "SELECT count(*) FROM staff_tasks WHERE kind = 'LINK_CLAIM' AND status <> 'CLOSED'"
         " AND starts_with(subject_id, $1) AND subject_id <> $2",

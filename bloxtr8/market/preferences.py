@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from bloxtr8.market import audit
+from bloxtr8.market import audit, standing
 from bloxtr8.market.actors import Actor
 from bloxtr8.market.audit import Deed
 from bloxtr8.market.notices import Category
@@ -80,7 +80,7 @@ async def write(tx: Transaction, actor: Actor, wanted: Preferences, now: datetim
     for category, wish in wanted.wishes.items():
         assert category not in NEVER_OFF or (wish.enabled and wish.place != "INBOX")
     # The user's row is held: of two who write at once, each writes all of it.
-    await tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", actor.id)
+    await standing.hold(tx, actor.id)
     await tx.execute("DELETE FROM notification_preferences WHERE user_id = $1", actor.id)
     await tx.executemany(
         "INSERT INTO notification_preferences (user_id, category, place, enabled, created_at,"

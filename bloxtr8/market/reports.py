@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bloxtr8 import ids
 from bloxtr8.errors import LimitReached, NotFound
-from bloxtr8.market import listing_rows, visibility
+from bloxtr8.market import listing_rows, standing, visibility
 from bloxtr8.market.place import Change
 from bloxtr8.store.staff_tasks import Task, open_tasks
 
@@ -58,7 +58,7 @@ async def report(change: Change, given: Report) -> bool:
 
 async def _require_room(change: Change, given: Report) -> None:
     """The reporter's row is held, so that what they have open stays as it is counted."""
-    await change.tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", change.actor.id)
+    await standing.hold(change.tx, change.actor.id)
     others: int = await change.tx.fetchval(
         "SELECT count(*) FROM reports WHERE reporter_id = $1 AND status = 'OPEN'"
         " AND (subject_type, subject_id) <> ($2, $3)",

@@ -60,6 +60,11 @@ class Standing:
             raise ConsentRequired(missing_consents=list(self.missing_consents))
 
 
+async def hold(tx: Transaction, user_id: UUID) -> None:
+    """Hold a user's row as Lock.COUNT does: of what they do, one thing comes after the other."""
+    await tx.execute(f"SELECT 1 FROM users WHERE id = $1{Lock.COUNT}", user_id)  # noqa: S608
+
+
 async def read(
     tx: Transaction,
     user_id: UUID,

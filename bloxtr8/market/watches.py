@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from bloxtr8.errors import LimitReached, NotFound
-from bloxtr8.market import listing_rows, rules, visibility
+from bloxtr8.market import listing_rows, rules, standing, visibility
 from bloxtr8.market.place import Change
 
 # Advisory lock: watchers of one listing are counted one after the other.
@@ -17,7 +17,7 @@ async def watch(change: Change, listing_id: UUID) -> None:
     if not await visibility.may_read(change.tx, change.actor.id, listing, change.now):
         raise NotFound
     # The user's row is held while the watches are counted.
-    await change.tx.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", change.actor.id)
+    await standing.hold(change.tx, change.actor.id)
     others = await change.tx.fetchval(
         "SELECT count(*) FROM listing_watches WHERE user_id = $1 AND listing_id <> $2",
         change.actor.id,
