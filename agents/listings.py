@@ -31,15 +31,14 @@ def register(app: BloxtrApp) -> Marketplace:
 
     async def handle(message: Any, _delivery: Delivery) -> None:
         assert isinstance(message, EscrowEvent)
-        refused = voiding.is_refused_beginning(message)
         ended = reservations.outcome_of(message) is not None
-        if not (refused or ended or handovers.concerns(message)):
+        refused = voiding.is_refused_beginning(message)
+        if not (ended or refused or handovers.concerns(message)):
             return
 
         async def work(tx: Transaction) -> None:
             change = Change(tx, Actor.system(), place, app.clock.now())
-            if refused:
-                await voiding.for_refused_escrow(change, message)
+            await voiding.for_refused_escrow(change, message)
             await reservations.apply(change, message)
             if handovers.concerns(message):
                 await handovers.apply(tx, message, change.now)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "BLOXTR8_"
@@ -297,36 +298,26 @@ class _FileVariables(PydanticBaseSettingsSource):
             if not (name.startswith(PREFIX) and name.endswith(_FILE_SUFFIX)):
                 continue
             *groups, leaf = name[len(PREFIX) : -len(_FILE_SUFFIX)].lower().split("__")
-            if not _is_setting(groups, leaf):
+            field = _setting(groups, leaf)
+            if field is None:
                 continue
             branch = tree
             for group in groups:
                 branch = branch.setdefault(group, {})
             text = _read_secret(Path(path))
             # As in a variable: a list is JSON.
-            branch[leaf] = json.loads(text) if _is_list(groups, leaf) else text
+            branch[leaf] = json.loads(text) if get_origin(field.annotation) is list else text
         return tree
 
 
-def _is_setting(groups: list[str], leaf: str) -> bool:
-    model = _model_of(groups)
-    return model is not None and leaf in model.model_fields
-
-
-def _is_list(groups: list[str], leaf: str) -> bool:
-    model = _model_of(groups)
-    assert model is not None, "it is a setting"
-    return get_origin(model.model_fields[leaf].annotation) is list
-
-
-def _model_of(groups: list[str]) -> type[BaseModel] | None:
+def _setting(groups: list[str], leaf: str) -> FieldInfo | None:
     model: type[BaseModel] = Settings
     for group in groups:
         field = model.model_fields.get(group)
         if field is None or not isinstance(field.annotation, type):
             return None
         model = field.annotation
-    return model
+    return model.model_fields.get(leaf)
 
 
 def _read_secret(path: Path) -> str:

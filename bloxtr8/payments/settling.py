@@ -122,10 +122,9 @@ def settle_instrument(
         instrument_cancelled(book, intent, instrument.ref, now)
     elif instrument.status is InstrumentStatus.PROCESSING and intent is not None:
         processing(book, intent, now)
-    if intent is not None and open_question:
-        book.put(operations.ask_again(book.operations[intent.operation_id], now + ASK_AGAIN))
-    if intent is not None and news:
-        book.put(operations.ask_again(book.operations[intent.operation_id], now))
+    if intent is not None and (open_question or news):
+        at = now if news else now + ASK_AGAIN
+        book.put(operations.ask_again(book.operations[intent.operation_id], at))
     current = book.operations[operation.operation_id]
     if current.due and not (open_question and current.kind is Kind.INTENT):
         # Cancelling has to be tried again; an open instrument is only looked at now and then.
