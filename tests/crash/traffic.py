@@ -100,7 +100,7 @@ class Traffic:
 
     @property
     def over(self) -> bool:
-        return all(trade.state in ENDS for trade in self.trades.values())
+        return not self._unfinished
 
     @property
     def _unfinished(self) -> int:

@@ -1,6 +1,7 @@
 """The Stripe adapter against the stand-in over HTTP: every call, in every way it can fail."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -41,20 +42,29 @@ async def stripe(clock: ManualClock) -> AsyncIterator[StripeStandIn]:
     await stand_in.stop()
 
 
+@asynccontextmanager
+async def opened(
+    clock: ManualClock, api_base: str, api_key: str, limits: CallLimits = PATIENT
+) -> AsyncIterator[StripeRail]:
+    adapter = StripeRail(
+        StripeSettings(api_base=api_base, api_key=SecretStr(api_key)), clock, limits
+    )
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
 @pytest.fixture
 async def rail(stripe: StripeStandIn, clock: ManualClock) -> AsyncIterator[StripeRail]:
-    settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr(stripe.api_key))
-    adapter = StripeRail(settings, clock, PATIENT)
-    yield adapter
-    await adapter.close()
+    async with opened(clock, stripe.base_url, stripe.api_key) as adapter:
+        yield adapter
 
 
 @pytest.fixture
 async def hasty(stripe: StripeStandIn, clock: ManualClock) -> AsyncIterator[StripeRail]:
-    settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr(stripe.api_key))
-    adapter = StripeRail(settings, clock, HASTY)
-    yield adapter
-    await adapter.close()
+    async with opened(clock, stripe.base_url, stripe.api_key, HASTY) as adapter:
+        yield adapter
 
 
 def operation(kind: Kind, amount_minor: int = 10_329, **fields: object) -> Operation:
@@ -262,16 +272,12 @@ async def test_a_dead_provider_is_left_alone_and_then_asked_once(
 async def test_wrong_credentials_are_our_trouble_not_a_failure(
     stripe: StripeStandIn, clock: ManualClock
 ) -> None:
-    settings = StripeSettings(api_base=stripe.base_url, api_key=SecretStr("sk_test_wrong"))
-    adapter = StripeRail(settings, clock, PATIENT)
-    outcome = await adapter.create_intent(operation(Kind.INTENT))
-    await adapter.close()
+    async with opened(clock, stripe.base_url, "sk_test_wrong") as adapter:
+        outcome = await adapter.create_intent(operation(Kind.INTENT))
     assert isinstance(outcome, Unknown)
 
 
 async def test_nobody_listening_is_unknown(clock: ManualClock) -> None:
-    settings = StripeSettings(api_base="http://127.0.0.1:9", api_key=SecretStr("sk_test_x"))
-    adapter = StripeRail(settings, clock, PATIENT)
-    outcome = await adapter.create_intent(operation(Kind.INTENT))
-    await adapter.close()
+    async with opened(clock, "http://127.0.0.1:9", "sk_test_x") as adapter:
+        outcome = await adapter.create_intent(operation(Kind.INTENT))
     assert isinstance(outcome, Unknown)

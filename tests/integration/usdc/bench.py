@@ -148,10 +148,14 @@ class UsdcBench:
 
     async def look(self) -> None:
         """Let the chain go on until all is final, and everybody look at it."""
+        await self.notice()
+        await self.executor.run_until_idle()
+
+    async def notice(self) -> None:
+        """`look` of those who watch the chain, while the executor has not come to it."""
         self.chain.chain.mine(self.chain.chain.finality_depth + 1)
         await self.custodian.vault.tick()
         await self.usdc.watcher.step()
-        await self.executor.run_until_idle()
 
     async def later(self, **delta: float) -> None:
         self.clock.advance(timedelta(**delta))

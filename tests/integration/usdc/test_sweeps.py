@@ -7,6 +7,7 @@ import pytest
 from bloxtr8.payments.rails import Unknown
 from bloxtr8.payments.usdc.chain import ChainUnavailable
 from bloxtr8.payments.usdc.custody import Transfer
+from bloxtr8.payments.usdc.deposits import Account
 from bloxtr8.payments.usdc.outgoing import Outgoing, Stage
 from bloxtr8.sandbox.chain import wallets as people
 from bloxtr8.sandbox.faults import Fault, FaultRule
@@ -19,13 +20,19 @@ def order(amount: int = 100 * USDC, to: str = SELLER) -> Transfer:
     return Transfer(str(uuid4()), "escrow", to, amount)
 
 
-async def test_sweep_brings_gas_and_then_the_money(world: World) -> None:
-    world.fund_hot()
+async def paid(world: World) -> Account:
+    """Return an account on which what was due has come and is final."""
     account = await world.account()
     await world.watcher.step()
     world.pay(account.address, DUE)
     world.finalize()
     await world.watcher.step()
+    return account
+
+
+async def test_sweep_brings_gas_and_then_the_money(world: World) -> None:
+    world.fund_hot()
+    account = await paid(world)
     for _ in range(4):
         await world.sweeper.step([await world.state(account.address)])
         world.finalize()
@@ -83,11 +90,7 @@ async def test_unfinished_work_survives_a_silent_chain(world: World) -> None:
 async def test_one_that_nobody_can_sign_for_does_not_hold_up_the_others(world: World) -> None:
     """The hot wallet was replaced while one of its transactions was under way."""
     world.fund_hot()
-    account = await world.account()
-    await world.watcher.step()
-    world.pay(account.address, DUE)
-    world.finalize()
-    await world.watcher.step()
+    account = await paid(world)
     before = people.named("the hot wallet before").address.lower()
     left = Outgoing("payout:left", before, None, 0, people.USDC.hex, "0x", 0, 100_000, 0, 0)
     await world.outgoing.reserve(left, 0)

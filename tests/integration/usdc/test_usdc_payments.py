@@ -101,10 +101,7 @@ async def _while_asked(bench: UsdcBench, address: str, amount: int) -> None:
         while bench.screening.faults.rules:  # noqa: ASYNC110 - the stand-in tells nobody
             await asyncio.sleep(0.01)
     bench.chain.bank.pay("third", people.USDC, address, amount)
-    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
-    await bench.custodian.vault.tick()
-    await bench.usdc.watcher.step()
-    await bench.executor.run_until_idle()
+    await bench.look()
 
 
 async def test_a_deposit_that_comes_while_another_is_screened_is_told_too(
@@ -112,18 +109,14 @@ async def test_a_deposit_that_comes_while_another_is_screened_is_told_too(
 ) -> None:
     address = (await bench.open()).address
     bench.chain.bank.pay("buyer", people.USDC, address, DUE)
-    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
-    await bench.custodian.vault.tick()
-    await bench.usdc.watcher.step()
+    await bench.notice()
     await _while_asked(bench, address, 7 * USDC)
     assert [event.payment_succeeded.amount.minor for event in (await bench.said())[-2:]] == [
         DUE,
         7 * USDC,
     ]
     bench.chain.bank.pay("second", people.USDC, address, 8 * USDC)
-    bench.chain.chain.mine(bench.chain.chain.finality_depth + 1)
-    await bench.custodian.vault.tick()
-    await bench.usdc.watcher.step()
+    await bench.notice()
     await _while_asked(bench, address, 9 * USDC)
     assert [event.payment_succeeded.amount.minor for event in (await bench.said())[-2:]] == [
         8 * USDC,

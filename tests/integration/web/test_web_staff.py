@@ -285,7 +285,7 @@ async def test_who_may_not_do_it_alone_does_not_decide_about_it(world: World) ->
 
 async def test_freezing_holds_a_sale_that_the_mirror_does_not_know_yet(world: World) -> None:
     admin, seller = await world.person(StaffRole.ADMIN), await world.person()
-    trade = await world.signed(seller=seller)
+    trade = await world.trade(seller=seller, mirrored=False)
     path = f"/api/v1/staff/users/{seller.id}/freeze"
     assert (await world.post(path, admin, {"reason": REASON})).status == 200
     held = await database.fetch("SELECT key FROM outbox WHERE topic = $1", ESCROW_COMMANDS.name)

@@ -215,24 +215,16 @@ class World:
         *,
         price: common.Money | None = None,
         rail: "common.Rail.ValueType" = common.RAIL_STRIPE,
+        mirrored: bool = True,
     ) -> Trade:
-        """Return a trade that waits for money, mirrored, with its contract."""
-        trade = await self.signed(buyer, seller, price=price, rail=rail)
-        return await trade.mirror()
+        """Return a trade that waits for money, with its contract.
 
-    async def signed(
-        self,
-        buyer: Someone | None = None,
-        seller: Someone | None = None,
-        *,
-        price: common.Money | None = None,
-        rail: "common.Rail.ValueType" = common.RAIL_STRIPE,
-    ) -> Trade:
-        """Return a trade that was made a moment ago: the mirror knows its contract only."""
+        Of one that is not `mirrored`, just made, the mirror knows the contract only.
+        """
         trade = Trade(self, buyer or await self.person(), seller or await self.person())
         trade.create_for(price or common.Money(minor=100_000, currency=common.CURRENCY_USD), rail)
         await self._contract(trade)
-        return trade
+        return await trade.mirror() if mirrored else trade
 
     async def held(self, **options: Any) -> Trade:
         trade = await self.trade(**options)
